@@ -8,9 +8,10 @@ only: a new family needs no edit elsewhere.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from services.core.settings import Settings
+if TYPE_CHECKING:
+    from services.core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Family(ABC):
     task: ClassVar[str]
 
     @abstractmethod
-    def load(self, settings: Settings) -> Model:
+    def load(self, settings: "Settings") -> Model:
         """Load the model that the settings name.
 
         Raises:

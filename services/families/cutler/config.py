@@ -14,106 +14,9 @@ from typing import Any
 import yaml
 
 from services.core.errors import ConfigurationError
+from services.families.cutler.config_keys import DEFAULTS, FIXED
 
 _MAX_BASE_DEPTH = 8
-_CASCADE_HEADS = ("CascadeROIHeads", "CustomCascadeROIHeads")
-_NORMS = ("", "BN", "SyncBN", "FrozenBN", "GN")
-
-# (key, only accepted values): anything else is another architecture.
-_FIXED: tuple[tuple[str, tuple[object, ...]], ...] = (
-    ("MODEL.META_ARCHITECTURE", ("GeneralizedRCNN",)),
-    ("MODEL.BACKBONE.NAME", ("build_resnet_fpn_backbone",)),
-    ("MODEL.MASK_ON", (True,)),
-    ("MODEL.KEYPOINT_ON", (False,)),
-    ("MODEL.LOAD_PROPOSALS", (False,)),
-    ("MODEL.RESNETS.RES5_DILATION", (1,)),
-    ("MODEL.RESNETS.OUT_FEATURES", (["res2", "res3", "res4", "res5"],)),
-    ("MODEL.FPN.IN_FEATURES", (["res2", "res3", "res4", "res5"],)),
-    ("MODEL.PROPOSAL_GENERATOR.NAME", ("RPN",)),
-    ("MODEL.RPN.HEAD_NAME", ("StandardRPNHead",)),
-    ("MODEL.RPN.IN_FEATURES", (["p2", "p3", "p4", "p5", "p6"],)),
-    ("MODEL.RPN.CONV_DIMS", ([-1],)),
-    ("MODEL.ROI_HEADS.NAME", _CASCADE_HEADS),
-    ("MODEL.ROI_HEADS.IN_FEATURES", (["p2", "p3", "p4", "p5"],)),
-    ("MODEL.ROI_BOX_HEAD.NAME", ("FastRCNNConvFCHead",)),
-    ("MODEL.ROI_BOX_HEAD.NUM_CONV", (0,)),
-    ("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", (True,)),
-    ("MODEL.ROI_BOX_HEAD.POOLER_TYPE", ("ROIAlignV2",)),
-    ("MODEL.ROI_MASK_HEAD.NAME", ("MaskRCNNConvUpsampleHead",)),
-    ("MODEL.ROI_MASK_HEAD.POOLER_TYPE", ("ROIAlignV2",)),
-    ("MODEL.ROI_MASK_HEAD.NORM", ("",)),
-    ("INPUT.FORMAT", ("RGB", "BGR")),
-    ("MODEL.RESNETS.DEPTH", (18, 34, 50, 101)),
-    ("MODEL.RESNETS.NORM", _NORMS),
-    ("MODEL.FPN.NORM", _NORMS),
-    ("MODEL.FPN.FUSE_TYPE", ("sum", "avg")),
-)
-
-# Detectron2's defaults for every key that is read here.
-_DEFAULTS: dict[str, Any] = {
-    "MODEL.META_ARCHITECTURE": "GeneralizedRCNN",
-    "MODEL.BACKBONE.NAME": "build_resnet_backbone",
-    "MODEL.MASK_ON": False,
-    "MODEL.KEYPOINT_ON": False,
-    "MODEL.LOAD_PROPOSALS": False,
-    "MODEL.PIXEL_MEAN": [103.53, 116.28, 123.675],
-    "MODEL.PIXEL_STD": [1.0, 1.0, 1.0],
-    "MODEL.RESNETS.DEPTH": 50,
-    "MODEL.RESNETS.NORM": "FrozenBN",
-    "MODEL.RESNETS.NUM_GROUPS": 1,
-    "MODEL.RESNETS.WIDTH_PER_GROUP": 64,
-    "MODEL.RESNETS.STRIDE_IN_1X1": True,
-    "MODEL.RESNETS.RES5_DILATION": 1,
-    "MODEL.RESNETS.RES2_OUT_CHANNELS": 256,
-    "MODEL.RESNETS.STEM_OUT_CHANNELS": 64,
-    "MODEL.RESNETS.OUT_FEATURES": ["res4"],
-    "MODEL.FPN.IN_FEATURES": [],
-    "MODEL.FPN.OUT_CHANNELS": 256,
-    "MODEL.FPN.NORM": "",
-    "MODEL.FPN.FUSE_TYPE": "sum",
-    "MODEL.PROPOSAL_GENERATOR.NAME": "RPN",
-    "MODEL.ANCHOR_GENERATOR.SIZES": [[32, 64, 128, 256, 512]],
-    "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": [[0.5, 1.0, 2.0]],
-    "MODEL.ANCHOR_GENERATOR.OFFSET": 0.0,
-    "MODEL.RPN.HEAD_NAME": "StandardRPNHead",
-    "MODEL.RPN.IN_FEATURES": ["res4"],
-    "MODEL.RPN.CONV_DIMS": [-1],
-    "MODEL.RPN.BBOX_REG_WEIGHTS": [1.0, 1.0, 1.0, 1.0],
-    "MODEL.RPN.NMS_THRESH": 0.7,
-    "MODEL.RPN.PRE_NMS_TOPK_TEST": 6000,
-    "MODEL.RPN.POST_NMS_TOPK_TEST": 1000,
-    "MODEL.ROI_HEADS.NAME": "Res5ROIHeads",
-    "MODEL.ROI_HEADS.IN_FEATURES": ["res4"],
-    "MODEL.ROI_HEADS.NUM_CLASSES": 80,
-    "MODEL.ROI_HEADS.SCORE_THRESH_TEST": 0.05,
-    "MODEL.ROI_HEADS.NMS_THRESH_TEST": 0.5,
-    "MODEL.ROI_BOX_HEAD.NAME": "",
-    "MODEL.ROI_BOX_HEAD.NUM_CONV": 0,
-    "MODEL.ROI_BOX_HEAD.NUM_FC": 0,
-    "MODEL.ROI_BOX_HEAD.FC_DIM": 1024,
-    "MODEL.ROI_BOX_HEAD.POOLER_TYPE": "ROIAlignV2",
-    "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": 14,
-    "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO": 0,
-    "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": False,
-    "MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS": [
-        [10.0, 10.0, 5.0, 5.0],
-        [20.0, 20.0, 10.0, 10.0],
-        [30.0, 30.0, 15.0, 15.0],
-    ],
-    "MODEL.ROI_BOX_CASCADE_HEAD.IOUS": [0.5, 0.6, 0.7],
-    "MODEL.ROI_MASK_HEAD.NAME": "MaskRCNNConvUpsampleHead",
-    "MODEL.ROI_MASK_HEAD.POOLER_TYPE": "ROIAlignV2",
-    "MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION": 14,
-    "MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO": 0,
-    "MODEL.ROI_MASK_HEAD.NUM_CONV": 0,
-    "MODEL.ROI_MASK_HEAD.CONV_DIM": 256,
-    "MODEL.ROI_MASK_HEAD.NORM": "",
-    "MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK": False,
-    "INPUT.FORMAT": "BGR",
-    "INPUT.MIN_SIZE_TEST": 800,
-    "INPUT.MAX_SIZE_TEST": 1333,
-    "TEST.DETECTIONS_PER_IMAGE": 100,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +95,8 @@ def load_config(path: Path) -> CutlerConfig:
 
 def parse_config(tree: Mapping[str, Any]) -> CutlerConfig:
     """Turn a nested configuration mapping (see `load_config`) into a `CutlerConfig`."""
-    values = {key: _literal(_lookup(tree, key, default)) for key, default in _DEFAULTS.items()}
-    for key, accepted in _FIXED:
+    values = {key: _literal(_lookup(tree, key, default)) for key, default in DEFAULTS.items()}
+    for key, accepted in FIXED:
         if key in values and values[key] not in accepted:
             raise ConfigurationError(
                 f"{key} is {values[key]!r}, which this implementation does not cover.",

@@ -1,4 +1,4 @@
-"""From a decoded picture to the network's input, and from mask probabilities to masks."""
+"""From a decoded picture to the network's input, and from its output back to the picture."""
 
 import numpy as np
 import torch
@@ -7,6 +7,8 @@ from PIL import Image
 from torch import Tensor
 
 from services.families.cutler.config import CutlerConfig
+from services.families.cutler.network import Detections
+from services.families.cutler.schema import RawInstances
 
 
 def resized_shape(height: int, width: int, min_size: int, max_size: int) -> tuple[int, int]:
@@ -32,3 +34,17 @@ def network_input(image: NDArray[np.uint8], config: CutlerConfig) -> Tensor:
         picture = Image.fromarray(np.ascontiguousarray(pixels))
         pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def to_picture(found: Detections, tensor: torch.Tensor, size: tuple[int, ...]) -> RawInstances:
+    """Scale detections from the network's input to a picture of `size` (height, width)."""
+    height, width = size[:2]
+    scale = np.array([width / tensor.shape[2], height / tensor.shape[1]] * 2, dtype=np.float32)
+    limit = np.array([width, height] * 2, dtype=np.float32)
+    boxes = np.clip(found.boxes.float().cpu().numpy() * scale, 0, limit)
+    filled = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    return RawInstances(
+        boxes[filled],
+        found.scores.float().cpu().numpy()[filled],
+        found.masks.float().cpu().numpy()[filled],
+    )

@@ -14,7 +14,7 @@ from services.families.cutler.backbone import SIZE_DIVISIBILITY, Backbone
 from services.families.cutler.boxes import clip_boxes, decode_boxes
 from services.families.cutler.config import CutlerConfig
 from services.families.cutler.heads import RoiHeads, select_detections
-from services.families.cutler.pooling import pool_regions
+from services.families.cutler.pooling import Align, gather_align, pool_regions
 from services.families.cutler.rpn import Rpn
 
 
@@ -37,6 +37,7 @@ class CascadeMaskRcnn(nn.Module):
     def __init__(self, config: CutlerConfig) -> None:
         super().__init__()
         self.config = config
+        self.align: Align = gather_align
         self.backbone = Backbone(config)
         self.proposal_generator = Rpn(config.fpn_channels, config.rpn)
         self.roi_heads = RoiHeads(config.fpn_channels, config.heads)
@@ -63,7 +64,7 @@ class CascadeMaskRcnn(nn.Module):
 
     def pool(self, features: list[Tensor], boxes: Tensor, resolution: int, ratio: int) -> Tensor:
         """Crop boxes [P, 4] of a single image out of the pyramid (see `pool_regions`)."""
-        return pool_regions(features, [boxes], resolution, ratio).to(self.dtype)
+        return pool_regions(features, [boxes], resolution, ratio, self.align).to(self.dtype)
 
     def forward(self, image: Tensor, score_threshold: float | None = None) -> Detections:
         """Find the objects in one picture.
@@ -113,7 +114,7 @@ class CascadeMaskRcnn(nn.Module):
         if len(boxes) == 0:
             return boxes.new_zeros((0, side, side))
         pooled = self.pool(features, boxes, config.mask_resolution, config.mask_sampling_ratio)
-        logits = self.roi_heads.mask_head(pooled)
+        logits: Tensor = self.roi_heads.mask_head(pooled)
         if logits.shape[1] == 1:
             return logits[:, 0].float().sigmoid()
         return logits[torch.arange(len(boxes)), classes].float().sigmoid()
