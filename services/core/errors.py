@@ -77,6 +77,12 @@ class ClientGoneError(SlipwayError):
     code = "client_gone"
 
 
+class PredictionFailedError(SlipwayError):
+    """The model broke on an input that it accepted; the cause is in the log, not in here."""
+
+    code = "prediction_failed"
+
+
 class ModelUnavailableError(SlipwayError):
     """The model is not loaded, still loading, or failed to load."""
 

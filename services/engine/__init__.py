@@ -1,0 +1,1 @@
+"""Models in memory, and the one way to predict."""

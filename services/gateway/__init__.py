@@ -1,0 +1,1 @@
+"""The HTTP door: an application that translates protocols and leaves the work to the engine."""

@@ -1,0 +1,1 @@
+"""Fitting and evaluation of the models that come with Slipway."""

@@ -90,6 +90,10 @@ class CutlerModel(Model):
             image = draw(prepared.image, pasted, raw.boxes, raw.scores)
         return Segmentation((height, width), instances, image)
 
+    def confidences(self, output: Segmentation) -> list[float]:
+        """Return the scores of the objects, for the metrics."""
+        return [instance.score for instance in output.instances]
+
     def warm(self) -> None:
         """Segment a picture of noise, so that kernels are chosen and memory is claimed."""
         generator = np.random.default_rng(0)

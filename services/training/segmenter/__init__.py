@@ -1,0 +1,1 @@
+"""The bundled segmenter: generated scenes, losses, the training loop, and its measures."""

@@ -77,27 +77,31 @@ def run(options: TrainOptions, report: Callable[[Progress], None] = lambda _: No
     """
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
+    # Adam's averages of gradients that died out are denormal numbers, which CPUs handle slowly.
+    torch.set_flush_denormal(True)
     state = _start(options)
     deadline = time.monotonic() + 60 * options.minutes if options.minutes else math.inf
     saved, window, smooth = time.monotonic(), time.monotonic(), dict[str, float]()
     first = options.seed * 1_000_000 + state.seen
     batches = feed(
-        first, options.scenes - state.seen, options.size, options.batch, options.workers
+        first, max(0, options.scenes - state.seen), options.size, options.batch, options.workers
     )
-    for step, (images, targets) in enumerate(batches, start=1):
-        losses = _step(state, images, targets, options)
-        for name, value in losses.items():
-            smooth[name] = 0.95 * smooth.get(name, value) + 0.05 * value
-        if step % 50 == 0:
-            now = time.monotonic()
-            rate, window = 50 * options.batch / (now - window), now
-            report(Progress(state.seen, options.scenes, dict(smooth), rate))
-        if time.monotonic() - saved > 120:
-            _save(state, options)
-            saved = time.monotonic()
-        if time.monotonic() > deadline:
-            break
-    _save(state, options)
+    try:
+        for step, (images, targets) in enumerate(batches, start=1):
+            losses = _step(state, images, targets, options)
+            for name, value in losses.items():
+                smooth[name] = 0.95 * smooth.get(name, value) + 0.05 * value
+            if step % 50 == 0:
+                now = time.monotonic()
+                rate, window = 50 * options.batch / (now - window), now
+                report(Progress(state.seen, options.scenes, dict(smooth), rate))
+            if time.monotonic() - saved > 120:
+                _save(state, options)
+                saved = time.monotonic()
+            if time.monotonic() > deadline:
+                break
+    finally:  # an interrupted training goes on from its last step
+        _save(state, options)
     return export(state.average, options.out / "model.pth")
 
 
@@ -117,7 +121,7 @@ def _start(options: TrainOptions) -> _State:
         {"params": decay, "weight_decay": options.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
+    optimiser = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
     state = _State(network, average, optimiser)
     checkpoint = options.out / "checkpoint.pt"
     if options.resume and checkpoint.exists():
@@ -132,6 +136,8 @@ def _start(options: TrainOptions) -> _State:
                 where="--out",
                 expected="a checkpoint of the same configuration, or --no-resume",
             ) from error
+        for group in optimiser.param_groups:
+            group["fused"] = True  # loading brings back the options it was saved with
         state.seen = int(saved["seen"])
     return state
 

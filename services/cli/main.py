@@ -1,0 +1,50 @@
+"""Assembles the commands and turns errors into one line and an exit code."""
+
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from services import __version__
+from services.cli import config, evaluate, models, run, train, version
+from services.cli.console import fail, out
+
+app = typer.Typer(
+    name="slipway",
+    help="Serve models, watch them and replace them. Settings come from the environment.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("config")(config.show)
+app.command("version")(version.show)
+app.add_typer(models.app, name="models")
+app.add_typer(train.app, name="train")
+app.add_typer(evaluate.app, name="evaluate")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True,
+                     callback=_print_version),
+    ] = False,
+) -> None:  # fmt: skip
+    """Options that come before the command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line; exits with 0, 1 (it failed), 2 (misused) or 130 (interrupted)."""
+    try:
+        app(args=arguments, prog_name="slipway")
+    except Exception as error:  # the last line of defence: nobody wants a traceback unasked
+        fail(error)
+    raise SystemExit(0)

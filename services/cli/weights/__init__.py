@@ -1,0 +1,1 @@
+"""Fetching of model weights that Slipway may not ship: catalogue, download, record, install."""

@@ -1,0 +1,110 @@
+"""Structured logs on standard output: one JSON object per line, request id included.
+
+Records of the standard library (uvicorn's among them) run through the same processors, so the
+whole process speaks one format. No value can forge a line: JSON is written in pure ASCII, and
+control characters are escaped before the console format sees them.
+"""
+
+import json
+import logging
+import re
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+# C0 and C1 controls, DEL, and the two Unicode line separators.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Written by us on purpose, over several lines, after the line itself.
+_MULTILINE = frozenset({"exception", "stack"})
+
+
+def configure_logging(
+    level: str = "INFO",
+    style: Literal["json", "console"] = "json",
+    stream: TextIO | None = None,
+) -> None:
+    """Send every log record of this process to `stream` (standard output by default)."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        # Not cached: a logger made at import must follow a later configuration.
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_tail(style)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    # Chatter of libraries about each file they open is of no use to an operator.
+    for name in ("PIL", "python_multipart", "asyncio"):
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """Return the logger of a module."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def _tail(style: Literal["json", "console"]) -> list[Processor]:
+    if style == "console":
+        return [
+            _drop_uvicorn_colours,
+            structlog.processors.format_exc_info,
+            _escape_controls,
+            structlog.dev.ConsoleRenderer(colors=False),
+        ]
+    return [
+        _drop_uvicorn_colours,
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(serializer=_dumps),
+    ]
+
+
+def _dumps(value: Any, **_: Any) -> str:
+    # ensure_ascii also escapes C1 controls, line separators and lone surrogates.
+    return json.dumps(value, default=str, ensure_ascii=True)
+
+
+def _drop_uvicorn_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)
+    return event
+
+
+def _escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    for key, value in event.items():
+        if isinstance(value, str) and key not in _MULTILINE:
+            event[key] = _escaped(value)
+        elif isinstance(value, list | tuple | dict):
+            event[key] = _escaped(repr(value))
+    return event
+
+
+def _escaped(text: str) -> str:
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -1,0 +1,147 @@
+"""Every setting of Slipway: one class, read from the environment and from `.env`.
+
+A field is set by the variable of its name in capitals (`max_file_size` by `MAX_FILE_SIZE`).
+`.env.example` lists them all; a test compares the two. An empty variable counts as unset.
+"""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from services.core.cores import available_cores
+from services.core.errors import ConfigurationError
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
+
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Grace = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """All settings, with their defaults. Immutable once read."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        str_strip_whitespace=True,
+        # MODEL_PATH is a name from the seeds; nothing of pydantic's begins with it.
+        protected_namespaces=(),
+    )
+
+    environment: Literal["development", "production"] = "development"
+    debug: bool = False
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    data_dir: Path = Path("data")
+    max_connections: Annotated[int, Field(ge=1)] = 1000
+    forwarded_allow_ips: str | None = None
+    cors_origins: CommaSeparated = ()
+    sentry_dsn: Annotated[str | None, Field(repr=False)] = None
+
+    model_path: Path | None = None
+    config_path: Path | None = None
+    cutler_engine: Literal["native", "detectron2"] = "native"
+    cutler_precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    cutler_preset: Literal["exact", "fast"] = "exact"
+    cutler_device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    cutler_threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5
+    num_threads: Annotated[int, Field(ge=0, le=1024)] = 0
+
+    max_file_size: Annotated[int, Field(ge=1)] = 10 * 1024 * 1024
+    # 24 megapixels pass a phone's 12 and stop a file of 1 kB that unpacks into 25.
+    max_image_pixels: Annotated[int, Field(ge=1, le=170_000_000)] = 24_000_000
+    max_image_side: Annotated[int, Field(ge=1, le=65535)] = 10_000
+
+    request_timeout: Seconds = 30.0
+    upload_timeout: Seconds = 60.0
+    max_queue: Annotated[int, Field(ge=0, le=100_000)] = 16
+    decode_workers: Annotated[int, Field(ge=1, le=256)] = 2
+    shutdown_grace: Grace = 20.0
+    shutdown_delay: Grace = 1.0
+
+    @field_validator("environment", "log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.strip().upper() if isinstance(value, str) else value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(origin) for origin in value):
+            raise ValueError("each origin must be exact, such as https://example.org (never *)")
+        return value
+
+    @property
+    def threads(self) -> int:
+        """Threads that one model may use: NUM_THREADS, or every core that is available."""
+        return self.num_threads or available_cores()
+
+    @property
+    def effective_log_level(self) -> str:
+        """LOG_LEVEL, or DEBUG where DEBUG is set."""
+        return "DEBUG" if self.debug else self.log_level
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `.env`; keyword arguments win over both.
+
+    Raises:
+        ConfigurationError: a value is not accepted; the message names every such variable.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise _configuration_error(error) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            "The file of settings cannot be read.",
+            where=".env",
+            expected="a readable UTF-8 text file of NAME=value lines",
+        ) from error
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Return the settings of this process, read once.
+
+    Raises:
+        ConfigurationError: see `load_settings`.
+    """
+    return load_settings()
+
+
+def _configuration_error(error: ValidationError) -> ConfigurationError:
+    """Name the variables and what they accept, never the value: it may be a secret."""
+    found = [
+        (str(item["loc"][0]).upper() if item["loc"] else "settings", item["msg"])
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    names = ", ".join(dict.fromkeys(name for name, _ in found))
+    return ConfigurationError(
+        f"The value of {names} is not accepted.",
+        where=found[0][0],
+        expected="; ".join(f"{name}: {message}" for name, message in found),
+    )

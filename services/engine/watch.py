@@ -1,0 +1,97 @@
+"""What is counted, timed and logged about each prediction, however it ends."""
+
+import asyncio
+from typing import Any, Protocol, runtime_checkable
+
+from services.core.errors import (
+    DeadlineExceededError,
+    InvalidInputError,
+    ModelUnavailableError,
+    OverloadedError,
+    SlipwayError,
+)
+from services.core.logging import get_logger
+from services.core.metrics import Metrics
+from services.engine.messages import Timings
+from services.families.base import Model, ModelInfo
+
+_log = get_logger(__name__)
+
+_STATUS: tuple[tuple[type[SlipwayError], str], ...] = (
+    (InvalidInputError, "invalid"),
+    (OverloadedError, "overloaded"),
+    (DeadlineExceededError, "timeout"),
+    (ModelUnavailableError, "unavailable"),
+)
+_REJECTIONS: tuple[tuple[type[SlipwayError], str], ...] = (
+    (OverloadedError, "queue_full"),
+    (ModelUnavailableError, "model_unavailable"),
+)
+
+
+@runtime_checkable
+class Confident(Protocol):
+    """A model that can say how sure it was of an output."""
+
+    def confidences(self, output: Any) -> list[float]:
+        """Return the scores, 0 to 1, of what the output holds."""
+
+
+class Watch:
+    """The record of one prediction while it is being made."""
+
+    def __init__(self, metrics: Metrics, mode: str, prediction_id: str) -> None:
+        self._metrics = metrics
+        self._mode = mode
+        self._id = prediction_id
+        # Only names of models that exist may become labels.
+        self._model, self._version = "unknown", "none"
+        self.phase = "admission"
+
+    def of(self, info: ModelInfo) -> None:
+        """From now on the prediction belongs to this model."""
+        self._model, self._version = info.name, info.version
+
+    def of_unready(self, name: str) -> None:
+        """The prediction is for a model that is known but not in memory."""
+        self._model = name
+
+    def succeeded(self, model: Model, output: Any, timings: Timings) -> None:
+        """Count an answered prediction and time its phases."""
+        self._count("success")
+        for phase in ("queue", "preprocess", "inference", "postprocess"):
+            self._metrics.prediction_duration.labels(self._model, self._version, phase).observe(
+                getattr(timings, phase)
+            )
+        if isinstance(model, Confident):
+            scores = self._metrics.prediction_confidence.labels(self._model, self._version)
+            for score in model.confidences(output):
+                scores.observe(score)
+
+    def failed(self, error: BaseException) -> None:
+        """Count a prediction without an answer."""
+        if isinstance(error, asyncio.CancelledError):
+            self._count("cancelled")
+            self._metrics.prediction_errors.labels(self._model, "client_gone").inc()
+            _log.info("prediction dropped", prediction_id=self._id, phase=self.phase)
+            return
+        kind = error.code if isinstance(error, SlipwayError) else "internal_error"
+        self._metrics.prediction_errors.labels(self._model, kind).inc()
+        self._count(next((name for cls, name in _STATUS if isinstance(error, cls)), "error"))
+        for cls, reason in _REJECTIONS:
+            if isinstance(error, cls):
+                self._metrics.requests_rejected.labels(reason).inc()
+
+    def broke(self, error: BaseException) -> None:
+        """Log a failure of the model itself, with its traceback."""
+        _log.error(
+            "prediction failed",
+            prediction_id=self._id,
+            model=self._model,
+            version=self._version,
+            phase=self.phase,
+            exc_info=error,
+        )
+
+    def _count(self, status: str) -> None:
+        self._metrics.predictions.labels(self._model, self._version, self._mode, status).inc()

@@ -1,0 +1,64 @@
+"""Assembles the application: engine, middleware, routes, and the errors they share."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from services import __version__
+from services.core.metrics import Metrics
+from services.core.settings import Settings
+from services.engine.engine import Engine
+from services.families import discover
+from services.families.base import Family
+from services.gateway.errors import install_error_handlers
+from services.gateway.middleware import install_middleware
+from services.gateway.routes import install_routes
+from services.gateway.sentry import start_sentry
+
+_DESCRIPTION = """\
+Serves models over HTTP. Every answer carries `X-Request-ID`; an answered prediction also
+`X-Prediction-ID`. Every error has the same body: what was wrong, where, and what was expected.
+"""
+
+
+def create_app(settings: Settings, families: Mapping[str, Family] | None = None) -> FastAPI:
+    """Build the application. Models load in the background once it starts.
+
+    `families` replaces those found in `services.families`.
+
+    Raises:
+        ConfigurationError: a family is malformed.
+    """
+    start_sentry(settings)
+    metrics = Metrics()
+    engine = Engine(settings, discover() if families is None else families, metrics)
+    app = FastAPI(
+        title="Slipway",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # Short names for the methods of generated clients.
+        generate_unique_id_function=lambda route: route.name,
+        # A redirect would be built from the caller's own Host header.
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.state.engine = engine
+    install_error_handlers(app)
+    install_routes(app)
+    install_middleware(app, settings, metrics, engine)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    engine: Engine = app.state.engine
+    engine.start()
+    try:
+        yield
+    finally:
+        await engine.close()

@@ -1,0 +1,41 @@
+"""Counts and times every request by its route template, never by its raw path."""
+
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.core.metrics import UNMATCHED, Metrics, method_label
+
+
+class MetricsMiddleware:
+    """Feeds `http_requests_total`, `http_request_duration_seconds` and `active_connections`."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        # What uvicorn answers when the application ends without a word.
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        method = method_label(scope["method"])
+        try:
+            with self.metrics.active_connections.track_inprogress():
+                await self.app(scope, receive, watched)
+        finally:
+            # The router has written the route it chose into the scope by now.
+            route = getattr(scope.get("route"), "path", UNMATCHED)
+            self.metrics.http_requests.labels(method, route, str(status)).inc()
+            elapsed = time.perf_counter() - started
+            self.metrics.http_request_duration.labels(method, route).observe(elapsed)

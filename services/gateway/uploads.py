@@ -1,0 +1,138 @@
+"""Read one picture out of a multipart form, within limits, and without trusting its labels."""
+
+from dataclasses import dataclass
+
+from python_multipart.exceptions import FormParserError
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from services.core.errors import InvalidInputError, PayloadTooLargeError, UnsupportedMediaError
+from services.core.image_headers.kinds import ACCEPTED, describe, sniff
+from services.core.metrics import Metrics
+from services.gateway.errors import MalformedRequestError
+
+# What a form adds to its file: boundaries, part headers and a few small fields.
+FORM_ALLOWANCE = 64 * 1024
+_MAX_FIELDS = 8
+_MAX_FIELD_BYTES = 4096
+
+_DECLARED = {
+    "image/jpeg": "jpeg",
+    "image/jpg": "jpeg",
+    "image/pjpeg": "jpeg",
+    "image/png": "png",
+    "image/x-png": "png",
+    "image/webp": "webp",
+}
+# Labels that say nothing about the contents: many clients send one of these for any file.
+_SILENT = frozenset({"", "application/octet-stream", "binary/octet-stream", "image/*"})
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as received: its bytes, what they are (`other` if not a picture), its label."""
+
+    data: bytes
+    kind: str
+    declared: str
+
+
+async def read_upload(request: Request, field: str, max_bytes: int) -> Upload:
+    """Read the file in the form field `field`.
+
+    Raises:
+        UnsupportedMediaError: the body is no multipart form.
+        MalformedRequestError: the form is broken, or has too many parts.
+        InvalidInputError: the field is missing, or is text instead of a file.
+        PayloadTooLargeError: the file has more than `max_bytes`.
+    """
+    form = await _read_form(request, max_bytes)
+    try:
+        part = form.get(field)
+        if not isinstance(part, UploadFile):
+            raise _missing(field, form)
+        data = await part.read()
+    finally:
+        await form.close()
+    if len(data) > max_bytes:
+        raise PayloadTooLargeError(
+            f"The file has {len(data)} bytes.", where=field, expected=f"at most {max_bytes} bytes"
+        )
+    declared = (part.content_type or "").partition(";")[0].strip().lower()
+    return Upload(data, sniff(data) or "other", declared)
+
+
+def check_picture(upload: Upload, field: str) -> None:
+    """Refuse what is no picture, and what is called something else than it is.
+
+    Raises:
+        InvalidInputError: the file is empty.
+        UnsupportedMediaError: not a JPEG, PNG or WEBP, or not what its Content-Type says.
+    """
+    if not upload.data:
+        raise InvalidInputError("The file is empty.", where=field, expected=ACCEPTED)
+    if upload.kind == "other":
+        raise UnsupportedMediaError(
+            f"The file is {describe(upload.data)}.", where=field, expected=ACCEPTED
+        )
+    if upload.declared in _SILENT or _DECLARED.get(upload.declared) == upload.kind:
+        return
+    # The label itself is the caller's text; only known ones are repeated.
+    label = upload.declared if upload.declared in _DECLARED else "something else"
+    raise UnsupportedMediaError(
+        f"The file is labelled as {label}, but its bytes are {upload.kind.upper()}.",
+        where=field,
+        expected=f"Content-Type: image/{upload.kind} on that part, or none",
+    )
+
+
+def count_upload(metrics: Metrics, upload: Upload, *, accepted: bool) -> None:
+    """Count a received file by what its bytes are, never by what it was called."""
+    metrics.file_uploads.labels(upload.kind, "accepted" if accepted else "rejected").inc()
+    metrics.file_upload_size.observe(len(upload.data))
+
+
+async def _read_form(request: Request, max_bytes: int) -> FormData:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise UnsupportedMediaError(
+            "The body is not a multipart form.",
+            where="Content-Type",
+            expected="multipart/form-data with a boundary, as `curl -F file=@photo.jpg` sends",
+        )
+    parser = MultiPartParser(
+        request.headers,
+        request.stream(),
+        max_files=1,
+        max_fields=_MAX_FIELDS,
+        max_part_size=_MAX_FIELD_BYTES,
+    )
+    # The body is bounded already; a temporary file on disk would only be slower.
+    parser.spool_max_size = max_bytes + FORM_ALLOWANCE
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        raise _malformed(error.message) from error
+    except (FormParserError, ValueError, KeyError) as error:
+        raise _malformed("Invalid multipart data.") from error
+
+
+def _malformed(message: str) -> MalformedRequestError:
+    return MalformedRequestError(
+        f"The form cannot be read: {message}",
+        where="body",
+        expected=f"one file and at most {_MAX_FIELDS} small fields",
+    )
+
+
+def _missing(field: str, form: FormData) -> InvalidInputError:
+    if field in form:
+        message = f"The field {field} is text, not a file."
+    elif form:
+        message = f"The form has no field {field}."
+    else:
+        message = "The form is empty."
+    return InvalidInputError(
+        message, where=field, expected=f"a file in the form field {field} (with a filename)"
+    )

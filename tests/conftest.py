@@ -1,0 +1,38 @@
+"""What all tests share: settings untouched by the machine they run on."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.core.settings import Settings, get_settings
+
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hide the settings of the machine; a test sets those it means."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Coroutine tests run on asyncio, as the service does."""
+    return "asyncio"
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> MakeSettings:
+    """Return a maker of settings: defaults, and what the test names."""
+
+    def make(**values: Any) -> Settings:
+        defaults: dict[str, Any] = {"data_dir": tmp_path, "num_threads": 1, "shutdown_delay": 0}
+        return Settings(_env_file=None, **{**defaults, **values})
+
+    return make
