@@ -93,9 +93,7 @@ def run_request(net: CascadeMaskRcnn, data: bytes, threshold: float) -> tuple[Ti
 
     def paste() -> Any:
         raw = to_picture(found, image, (height, width))
-        masks = [
-            paste_mask(m, b, height, width) for m, b in zip(raw.masks, raw.boxes, strict=True)
-        ]
+        masks = [paste_mask(m, b, height, width) for m, b in zip(raw.masks, raw.boxes, strict=True)]
         for mask in masks:
             encode_rle(mask, height, width)
         return raw, masks
@@ -187,14 +185,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    gains = {name: cpu_gain(str(DTYPES[name]).split(".")[1], options.threads)
-             for name in options.precisions if name != "fp32"}
+    gains = {
+        name: cpu_gain(str(DTYPES[name]).split(".")[1], options.threads)
+        for name in options.precisions
+        if name != "fp32"
+    }
     options.precisions = [n for n in options.precisions if n == "fp32" or gains[n] is not None]
     print(f"threads {options.threads}; gain of a bare convolution and product over fp32: {gains}")
     torch.set_num_threads(options.threads)
-    config = load_config(
-        BUNDLED / "config.yaml" if options.network == "bundled" else R50_CONFIG
-    )
+    config = load_config(BUNDLED / "config.yaml" if options.network == "bundled" else R50_CONFIG)
     with torch.inference_mode():
         for size in options.sizes:
             measure(options, size, config)

@@ -17,7 +17,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from services.core.errors import PayloadTooLargeError, SlipwayError
 from services.core.image_headers import read_header
@@ -116,13 +116,11 @@ def _decode_with_pillow(data: bytes) -> Pixels:
             return _pillow_to_bgr(picture)
     except SlipwayError:
         raise
-    except UnidentifiedImageError:
-        raise damaged("it cannot be decoded")
     # Decoders of hostile bytes raise nearly anything: SyntaxError, struct.error, ValueError ...
     except Exception as error:
         if "truncated" in str(error):
-            raise truncated()
-        raise damaged("it cannot be decoded")
+            raise truncated() from error
+        raise damaged("it cannot be decoded") from error
 
 
 def _in_strips(size: tuple[int, ...], convert: Callable[[int, int], Pixels]) -> Pixels:

@@ -127,12 +127,18 @@ def test_grey_with_alpha() -> None:
     assert np.abs(pixels[:, :, 1] - expected).max() <= 0.51
 
 
-def test_a_transparent_palette_entry_is_white() -> None:
-    picture = Image.fromarray(noise()).quantize(16)
-    picture.putpixel((0, 0), 3)
-    data = encoded(picture, "PNG", transparency=3)
+@pytest.mark.parametrize(("mode", "colour"), [("P", 3), ("L", 100), ("RGB", (7, 7, 7)), ("1", 0)])
+def test_one_transparent_colour_is_white(mode: str, colour: Any) -> None:
+    original = noise()
+    original[original < 128] = 7
+    picture = Image.fromarray(original)
+    picture = picture.quantize(16) if mode == "P" else picture.convert(mode)
+    picture.putpixel((0, 0), colour)
+    data = encoded(picture, "PNG", transparency=colour)
     pixels = decode(data)
-    transparent = np.asarray(picture) == 3
+    stored = np.asarray(picture).reshape(64, 96, -1)
+    transparent = (stored == np.array(colour)).all(axis=2)
+    assert transparent.any()
     assert pixels[transparent].min() == 255
     assert np.array_equal(pixels[~transparent], by_pillow(data)[~transparent])
 

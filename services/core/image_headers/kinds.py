@@ -42,8 +42,8 @@ class Header:
         format: the real kind of the file.
         width, height: in pixels, as stored (before any rotation).
         decoder: `plain` has grey or colour, one frame, nothing transparent; `alpha` has an
-            alpha channel of 8 bits as well; all else (CMYK, an animated WEBP, a transparent
-            palette entry, 16-bit alpha) is `other`.
+            alpha channel of 8 bits as well; all else (CMYK, an animated WEBP, transparent
+            grey, 16-bit alpha) is `other`.
         bytes_per_pixel: what unpacking one pixel takes, at least 1.
         orientation: EXIF's, 1 to 8.
         essence: the file without its metadata; all that a decoder may see.

@@ -15,6 +15,7 @@ from services.core.image_headers.kinds import (
 # Chunks are walked one by one; a file of 10 MB in the usual pieces of 8 kB has 1,250.
 _MAX_CHUNKS = 50_000
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_GREY, _WITH_ALPHA = 0, (4, 6)
 _HEADER_END = 33
 # Animation, text, profiles and the like stay behind: decoders unpack some of them.
 _NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
@@ -30,7 +31,7 @@ def read_png(data: bytes) -> Header:
     check_area(width, height)
     if colour not in _CHANNELS:
         raise damaged("its colour type does not exist")
-    decoder = _decoder(depth, colour)
+    transparent = False
     view, upright = memoryview(data), 1
     kept: list[bytes | memoryview] = [PNG_SIGNATURE]
     position = len(PNG_SIGNATURE)
@@ -42,17 +43,19 @@ def read_png(data: bytes) -> Header:
         if kind in _NEEDED:
             kept.append(view[position:end])
         if kind == b"tRNS":
-            decoder = "other"
+            transparent = True
         elif kind == b"eXIf":
             upright = orientation(data[position + 8 : end - 4])
         elif kind == b"IEND":
             size = max(1, _CHANNELS[colour] * depth // 8)
+            decoder = _decoder(depth, colour, transparent=transparent)
             return Header("png", width, height, decoder, size, upright, b"".join(kept))
         position = end
     raise damaged(f"it has more than {_MAX_CHUNKS} chunks")
 
 
-def _decoder(depth: int, colour: int) -> Decoder:
-    if colour in (4, 6):
-        return "alpha" if depth == 8 else "other"
-    return "plain"
+def _decoder(depth: int, colour: int, *, transparent: bool) -> Decoder:
+    if colour not in _WITH_ALPHA and not transparent:
+        return "plain"
+    # OpenCV drops the transparency of grey pictures, and widens everything to 16 bits.
+    return "other" if depth > 8 or colour == _GREY else "alpha"

@@ -47,10 +47,12 @@ def _extended(body: bytes, data: bytes) -> Header:
     flags = body[0]
     width = int.from_bytes(body[4:7], "little") + 1
     height = int.from_bytes(body[7:10], "little") + 1
-    decoder: Decoder = "alpha" if flags & _ALPHA else "plain"
-    if flags & _ANIMATION:
-        decoder = "other"
+    check_area(width, height)
     upright = orientation(_exif(data)) if flags & _EXIF else 1
+    if flags & _ANIMATION:
+        # Its decoder holds two whole canvases.
+        return Header("webp", width, height, "other", 8, upright, data)
+    decoder: Decoder = "alpha" if flags & _ALPHA else "plain"
     return Header("webp", width, height, decoder, 4, upright, data)
 
 

@@ -45,9 +45,7 @@ class BottleneckBlock(nn.Module):
         stride1, stride3 = (stride, 1) if config.stride_in_1x1 else (1, stride)
         self.shortcut = _shortcut(in_channels, out_channels, stride, norm)
         self.conv1 = Conv2d(in_channels, mid, 1, stride=stride1, norm=norm, relu=True)
-        self.conv2 = Conv2d(
-            mid, mid, 3, stride=stride3, groups=config.groups, norm=norm, relu=True
-        )
+        self.conv2 = Conv2d(mid, mid, 3, stride=stride3, groups=config.groups, norm=norm, relu=True)
         self.conv3 = Conv2d(mid, out_channels, 1, norm=norm)
 
     def forward(self, x: Tensor) -> Tensor:

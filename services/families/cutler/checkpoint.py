@@ -39,9 +39,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
         CheckpointError: the file is missing, unreadable, asks to run code, or any tensor is
             missing, superfluous, of another shape, or not finite; the message names it.
     """
-    given = {
-        name.removeprefix("module."): value for name, value in read_state_dict(path).items()
-    }
+    given = {name.removeprefix("module."): value for name, value in read_state_dict(path).items()}
     own = network.state_dict()
     given = {name: t for name, t in given.items() if not name.startswith(_DERIVED_PREFIXES)}
     missing = [name for name in own if name not in given and not name.endswith(_COUNTER)]
@@ -121,7 +119,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         """Return one of the few globals that an array consists of."""
         module = module.replace("numpy.core", "numpy._core")
         if module == "numpy._core.multiarray" and name in ("_reconstruct", "scalar"):
-            return getattr(np._core.multiarray, name)
+            return super().find_class(module, name)
         if (module, name) == ("_codecs", "encode"):
             return _encode_latin1
         try:

@@ -147,9 +147,7 @@ def _build(v: Mapping[str, Any]) -> CutlerConfig:
             box_sampling_ratio=int(v[box + "POOLER_SAMPLING_RATIO"]),
             num_fc=int(v[box + "NUM_FC"]),
             fc_dim=int(v[box + "FC_DIM"]),
-            stage_weights=tuple(
-                _four(w) for w in v["MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS"]
-            ),
+            stage_weights=tuple(_four(w) for w in v["MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS"]),
             stage_ious=tuple(float(iou) for iou in v["MODEL.ROI_BOX_CASCADE_HEAD.IOUS"]),
             mask_resolution=int(v[mask + "POOLER_RESOLUTION"]),
             mask_sampling_ratio=int(v[mask + "POOLER_SAMPLING_RATIO"]),

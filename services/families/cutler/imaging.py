@@ -28,7 +28,8 @@ def network_input(image: NDArray[np.uint8], config: CutlerConfig) -> Tensor:
     Pillow's bilinear filter, which averages when it shrinks, is part of what the weights were
     trained on; OpenCV's is not the same.
     """
-    height, width = resized_shape(*image.shape[:2], config.min_size, config.max_size)
+    height, width = image.shape[:2]
+    height, width = resized_shape(height, width, config.min_size, config.max_size)
     pixels = image[:, :, ::-1] if config.rgb else image
     if (height, width) != image.shape[:2]:
         picture = Image.fromarray(np.ascontiguousarray(pixels))

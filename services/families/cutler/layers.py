@@ -17,7 +17,8 @@ def make_norm(kind: str, channels: int) -> nn.Module | None:
     if kind == "GN":
         return nn.GroupNorm(32, channels)
     if kind == "FrozenBN":
-        return FrozenBatchNorm2d(channels)
+        frozen: nn.Module = FrozenBatchNorm2d(channels)
+        return frozen
     # SyncBN differs from BN only while training on several devices; the parameters are the same.
     return nn.BatchNorm2d(channels)
 

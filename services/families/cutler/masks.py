@@ -84,7 +84,8 @@ def draw(
         height, width = mask.pixels.shape
         region = painted[mask.top : mask.top + height, mask.left : mask.left + width]
         region[mask.pixels] = _color(number)
-    picture = cv2.addWeighted(painted, _OPACITY, image, 1 - _OPACITY, 0.0)
+    blended = cv2.addWeighted(painted, _OPACITY, image, 1 - _OPACITY, 0.0)
+    picture = np.asarray(blended, dtype=np.uint8)
     thickness = max(1, round(max(image.shape[:2]) / 600))
     for number in reversed(range(len(masks))):
         mask = masks[number]

@@ -13,9 +13,7 @@ _FAST_PROPOSALS = 0.3
 _FAST_LEAST_PROPOSALS = 100
 
 
-def optimise(
-    network: CascadeMaskRcnn, device: torch.device, dtype: torch.dtype
-) -> CascadeMaskRcnn:
+def optimise(network: CascadeMaskRcnn, device: torch.device, dtype: torch.dtype) -> CascadeMaskRcnn:
     """Prepare a loaded network for serving, in place; it cannot be trained afterwards.
 
     Normalisation goes into the convolutions, weights are laid out channels-last (which both

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -106,7 +107,7 @@ def _device(name: str) -> torch.device:
 
 def _advertises_bf16() -> bool:
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
             flags = file.read(65536)
     except OSError:
         return False

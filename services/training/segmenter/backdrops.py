@@ -22,8 +22,19 @@ from services.training.segmenter.textures import (
     related,
 )
 
-_GROUND = ("fractal", "fur", "grain", "cloud", "gradient", "checks", "bricks", "cell", "flat",
-           "speckle", "stripes")
+_GROUND = (
+    "fractal",
+    "fur",
+    "grain",
+    "cloud",
+    "gradient",
+    "checks",
+    "bricks",
+    "cell",
+    "flat",
+    "speckle",
+    "stripes",
+)
 
 
 def _blend(canvas: Image, other: Image, alpha: Image) -> Image:

@@ -62,9 +62,18 @@ def person(rng: Rng) -> Shape:
         parts.append(Part(capsule(elbow, hand, arm, arm * 0.7), 0 if rng.random() < 0.6 else 3))
         parts.append(Part(ellipse(hand[0], hand[1], arm, arm), 3, tone="skin"))
     hem = _u(rng, 1.1, 1.4) if coat else 0.85
-    torso = np.array([[-0.1, -0.04], [0.1, -0.04], [shoulder, 0.08], [hip * 1.1, 0.5],
-                      [hip * (1.6 if coat else 1.15), hem], [-hip * (1.6 if coat else 1.15), hem],
-                      [-hip * 1.1, 0.5], [-shoulder, 0.08]])
+    torso = np.array(
+        [
+            [-0.1, -0.04],
+            [0.1, -0.04],
+            [shoulder, 0.08],
+            [hip * 1.1, 0.5],
+            [hip * (1.6 if coat else 1.15), hem],
+            [-hip * (1.6 if coat else 1.15), hem],
+            [-hip * 1.1, 0.5],
+            [-shoulder, 0.08],
+        ]
+    )
     parts.append(Part(smooth(torso), 0))
     parts.append(Part(capsule((0, -0.1), (0, 0.02), 0.08, 0.09), 3, tone="skin"))
     parts += _head(rng, _u(rng, -0.05, 0.05), -0.28, _u(rng, 0.16, 0.2))
@@ -77,9 +86,18 @@ def bust(rng: Rng) -> Shape:
     """Head and shoulders, the portrait framing."""
     width = _u(rng, 0.75, 1.1)
     low = _u(rng, 1.6, 2.4)
-    torso = np.array([[-0.22, 0.42], [0.22, 0.42], [width * 0.8, 0.62], [width, 0.95],
-                      [width * _u(rng, 0.9, 1.2), low], [-width * _u(rng, 0.9, 1.2), low],
-                      [-width, 0.95], [-width * 0.8, 0.62]])
+    torso = np.array(
+        [
+            [-0.22, 0.42],
+            [0.22, 0.42],
+            [width * 0.8, 0.62],
+            [width, 0.95],
+            [width * _u(rng, 0.9, 1.2), low],
+            [-width * _u(rng, 0.9, 1.2), low],
+            [-width, 0.95],
+            [-width * 0.8, 0.62],
+        ]
+    )
     parts = [Part(smooth(torso), 0)]
     parts.append(Part(capsule((0, 0.2), (0, 0.5), 0.2, 0.24), 3, tone="skin"))
     if rng.random() < 0.6:  # a collar or an open jacket over a shirt
@@ -124,8 +142,9 @@ def face(rng: Rng) -> Shape:
     slit = _u(rng, 0.3, 0.8)
     for side in (-1, 1):
         parts.append(Part(ellipse(side * apart, -0.1, size * 1.15, size), 8, True))
-        parts.append(Part(ellipse(side * apart, -0.1, size * slit, size * 0.9), 9, True,
-                          tone="dark"))
+        parts.append(
+            Part(ellipse(side * apart, -0.1, size * slit, size * 0.9), 9, True, tone="dark")
+        )
     nose = np.array([[-0.13, low - 0.2], [0.13, low - 0.2], [0, low - 0.02]])
     parts.append(Part(smooth(nose, 1), 7, True, tone="dark" if rng.random() < 0.5 else ""))
     return Shape(tuple(parts), upright=True, furry=True, name="face")
@@ -153,8 +172,12 @@ def quadruped(rng: Rng) -> Shape:
     r = _u(rng, 0.17, 0.26)
     parts.append(Part(capsule(head, muzzle, r, r * 0.55), 0 if rng.random() < 0.7 else 1))
     for dx in (-0.06, 0.06):
-        parts.append(Part(_ear(head[0] + dx, head[1] - r * 0.8, 0.08, _u(rng, 0.12, 0.3),
-                               rng.random() < 0.6), 1))
+        parts.append(
+            Part(
+                _ear(head[0] + dx, head[1] - r * 0.8, 0.08, _u(rng, 0.12, 0.3), rng.random() < 0.6),
+                1,
+            )
+        )
     parts.append(Part(ellipse(head[0] + 0.08, head[1] - 0.05, 0.035, 0.03), 8, True, tone="dark"))
     for _ in range(int(rng.integers(0, 5))):  # the coat's patches
         at = superbody[int(rng.integers(len(superbody)))] * _u(rng, 0, 0.9)
@@ -186,7 +209,9 @@ def bird(rng: Rng) -> Shape:
 def fish(rng: Rng) -> Shape:
     """A fish from the side with fins, an eye and bands."""
     deep = _u(rng, 0.25, 0.55)
-    tail = np.array([[-0.7, 0.0], [-1.35, -_u(rng, 0.3, 0.6)], [-1.15, 0], [-1.35, _u(rng, 0.3, 0.6)]])
+    tail = np.array(
+        [[-0.7, 0.0], [-1.35, -_u(rng, 0.3, 0.6)], [-1.15, 0], [-1.35, _u(rng, 0.3, 0.6)]]
+    )
     fin = np.array([[-0.3, -deep * 0.7], [0.1, -deep - _u(rng, 0.1, 0.4)], [0.4, -deep * 0.7]])
     parts = [Part(tail, 1), Part(fin, 1), Part(ellipse(0, 0, 1.0, deep), 0)]
     for x in rng.uniform(-0.6, 0.4, int(rng.integers(0, 4))):
@@ -204,8 +229,13 @@ def plant(rng: Rng) -> Shape:
         reach = _u(rng, 0.5, 1.1)
         tip = (reach * np.sin(turn), -reach * np.cos(turn))
         parts.append(Part(capsule((0, 0), tip, 0.04, 0.03), 1))
-        leaf = ellipse(tip[0], tip[1], _u(rng, 0.2, 0.45), _u(rng, 0.08, 0.22),
-                       turn + np.pi / 2 + _u(rng, -0.6, 0.6))
+        leaf = ellipse(
+            tip[0],
+            tip[1],
+            _u(rng, 0.2, 0.45),
+            _u(rng, 0.08, 0.22),
+            turn + np.pi / 2 + _u(rng, -0.6, 0.6),
+        )
         parts.append(Part(leaf, 0 if rng.random() < 0.7 else 2))
     if rng.random() < 0.6:
         w, h = _u(rng, 0.25, 0.45), _u(rng, 0.4, 0.8)
@@ -217,8 +247,10 @@ def plant(rng: Rng) -> Shape:
 def fruit(rng: Rng) -> Shape:
     """A round fruit or vegetable with a stalk and sometimes a leaf."""
     body = blob(rng, 0.06, 3) * np.array([_u(rng, 0.7, 1.1), 1.0])
-    parts = [Part(capsule((0, -0.8), (_u(rng, -0.3, 0.3), -_u(rng, 1.1, 1.4)), 0.07, 0.05), 1),
-             Part(body, 0)]
+    parts = [
+        Part(capsule((0, -0.8), (_u(rng, -0.3, 0.3), -_u(rng, 1.1, 1.4)), 0.07, 0.05), 1),
+        Part(body, 0),
+    ]
     if rng.random() < 0.5:
         parts.append(Part(ellipse(0.3, -1.05, 0.35, 0.14, _u(rng, -0.6, 0.3)), 2))
     return Shape(tuple(parts), name="fruit")

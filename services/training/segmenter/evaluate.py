@@ -29,8 +29,17 @@ _SCORE = 0.5  # a prediction below this does not count as one in the coin check
 _COIN_IOU = 0.8
 _BOX_IOU = 0.5
 _BEST = 10  # masks looked at per photograph
-_STATS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "recall_1", "recall_10",
-          "recall")
+_STATS = (
+    "AP",
+    "AP50",
+    "AP75",
+    "AP_small",
+    "AP_medium",
+    "AP_large",
+    "recall_1",
+    "recall_10",
+    "recall",
+)
 
 
 def _skimage_data() -> Any:

@@ -17,27 +17,28 @@ def initialise(network: CascadeMaskRcnn) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    _silence_branches(network)
+    # No activation follows these two, which Detectron2 starts more evenly.
+    for parameter in (*_pyramid(network), *network.roi_heads.box_head.parameters()):
+        if parameter.dim() > 1:
+            nn.init.kaiming_uniform_(parameter, a=1)
+    head = network.proposal_generator.rpn_head
+    for layer in (head.conv, head.objectness_logits, head.anchor_deltas):
+        nn.init.normal_(layer.weight, std=0.01)
+    for predictor in network.roi_heads.box_predictor:
+        nn.init.normal_(predictor.get_parameter("cls_score.weight"), std=0.01)
+        nn.init.normal_(predictor.get_parameter("bbox_pred.weight"), std=0.001)
+    nn.init.normal_(network.roi_heads.mask_head.predictor.weight, std=0.001)
+
+
+def _silence_branches(network: CascadeMaskRcnn) -> None:
+    """Let every residual block begin as the identity."""
     for module in network.modules():
         if isinstance(module, BasicBlock | BottleneckBlock):
             last = module.conv2 if isinstance(module, BasicBlock) else module.conv3
             if isinstance(last.norm, nn.BatchNorm2d):
                 nn.init.zeros_(last.norm.weight)
-    for name, parameter in network.backbone.named_parameters():
-        if name.startswith("fpn_") and parameter.dim() == 4:
-            nn.init.kaiming_uniform_(parameter, a=1)
-    head = network.proposal_generator.rpn_head
-    small: list[tuple[nn.Module, float]] = [
-        (head.conv, 0.01),
-        (head.objectness_logits, 0.01),
-        (head.anchor_deltas, 0.01),
-        (network.roi_heads.mask_head.predictor, 0.001),
-    ]
-    for predictor in network.roi_heads.box_predictor:
-        small.append((predictor.get_submodule("cls_score"), 0.01))
-        small.append((predictor.get_submodule("bbox_pred"), 0.001))
-    for layer, deviation in small:
-        nn.init.normal_(layer.get_parameter("weight"), std=deviation)
-    for box_head in network.roi_heads.box_head:
-        for parameter in box_head.parameters():
-            if parameter.dim() == 2:
-                nn.init.kaiming_uniform_(parameter, a=1)
+
+
+def _pyramid(network: CascadeMaskRcnn) -> list[nn.Parameter]:
+    return [p for name, p in network.backbone.named_parameters() if name.startswith("fpn_")]

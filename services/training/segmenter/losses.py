@@ -141,7 +141,7 @@ def _stage_losses(
     }
     with torch.no_grad():
         decoded = clip_boxes(decode_boxes(deltas, flat, weights), *size)
-        parts = torch.split(decoded, [len(b) for b in boxes])  # type: ignore[no-untyped-call]
+        parts = torch.split(decoded, [len(b) for b in boxes])
         refined = [b[nonempty(b)] for b in parts]
     return losses, refined
 

@@ -224,8 +224,9 @@ def _finish(layer: Image, coverage: Coverage, look: Look, light: Light, rng: Rng
         layer *= (fall if rng.random() < 0.5 else fall[::-1])[:, None, None]
 
 
-def draw(canvas: Image, shape: Shape, coverage: Coverage, look: Look, light: Light,
-         rng: Rng) -> None:
+def draw(
+    canvas: Image, shape: Shape, coverage: Coverage, look: Look, light: Light, rng: Rng
+) -> None:
     """Paint a placed shape, whose coverage is [H, W], over the canvas in place."""
     where = window(coverage, 2 + round(3 * look.blur))
     if where is None:

@@ -118,9 +118,7 @@ def draw_overlays(model: CutlerModel, folder: Path) -> None:
         tensor = model.engine.prepare(picture)
         raw = to_picture(model.engine.detect(tensor, _DRAWN_SCORE), tensor, picture.shape)
         height, width = picture.shape[:2]
-        masks = [
-            paste_mask(m, b, height, width) for m, b in zip(raw.masks, raw.boxes, strict=True)
-        ]
+        masks = [paste_mask(m, b, height, width) for m, b in zip(raw.masks, raw.boxes, strict=True)]
         (folder / f"{name}.jpg").write_bytes(draw(picture, masks, raw.boxes, raw.scores))
 
 

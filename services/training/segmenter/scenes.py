@@ -122,16 +122,18 @@ def _look(rng: Rng, ground: Material) -> Look:
 def _light(rng: Rng) -> Light:
     turn = float(rng.uniform(0, 2 * np.pi)) if rng.random() < 0.3 else float(rng.normal(-1.57, 0.7))
     shadow = 0.0 if rng.random() < 0.15 else float(rng.uniform(0.1, 0.75))
-    return Light(float(np.cos(turn)), float(np.sin(turn)), 1.0, shadow,
-                 float(rng.uniform(0.015, 0.1)))
+    return Light(
+        float(np.cos(turn)), float(np.sin(turn)), 1.0, shadow, float(rng.uniform(0.015, 0.1))
+    )
 
 
 def _overlap(cover: NDArray[np.bool_], taken: NDArray[np.bool_]) -> float:
     return float((cover & taken).sum()) / max(float(cover.sum()), 1.0)
 
 
-def _place(rng: Rng, shape: Shape, reach: float, size: int, taken: NDArray[np.bool_],
-           centred: bool) -> tuple[Shape, Coverage] | None:
+def _place(
+    rng: Rng, shape: Shape, reach: float, size: int, taken: NDArray[np.bool_], centred: bool
+) -> tuple[Shape, Coverage] | None:
     """Find a place where the shape does not hide in, or cover up, what is already there."""
     allowed = choose(rng, (0.02, 0.2, 0.45, 0.6, 1.0), (0.37, 0.29, 0.18, 0.09, 0.07))
     turn, flip = _turn(rng, shape), bool(rng.random() < 0.5)
@@ -241,8 +243,9 @@ def _many(rng: Rng, size: int, ground: Material) -> list[_Item]:
 
 def _toned(rng: Rng, look: Look, ground: Material) -> Look:
     base = related(rng, ground.colours[0], 0.14)
-    return Look(base, look.kinds, look.coherence, max(look.relief, 0.2), look.bump, look.gloss,
-                look.blur)
+    return Look(
+        base, look.kinds, look.coherence, max(look.relief, 0.2), look.bump, look.gloss, look.blur
+    )
 
 
 def _visible(items: list[_Item], size: int) -> tuple[list[_Item], NDArray[np.bool_]]:

@@ -162,7 +162,9 @@ def _outline(rng: Rng) -> Points:
     if kind == 4:
         return _star(rng)
     if kind == 5:
-        return capsule((-1, 0), (1, 0), float(rng.uniform(0.06, 0.5)), float(rng.uniform(0.06, 0.5)))
+        return capsule(
+            (-1, 0), (1, 0), float(rng.uniform(0.06, 0.5)), float(rng.uniform(0.06, 0.5))
+        )
     if kind == 6:
         return box(-1, -float(rng.uniform(0.05, 0.4)), 1, float(rng.uniform(0.05, 0.4)))
     corners = polygon(rng, int(rng.integers(4, 9)), 0.8)
@@ -240,8 +242,9 @@ def decals(rng: Rng, shape: Shape) -> Shape:
         for row in np.linspace(-0.5, 0.5, int(rng.integers(1, 4))):
             reach = half[0] * float(rng.uniform(0.3, 0.8))
             y, thick = at[1] + row * half[1], half[1] * 0.1
-            extra.append(Part(box(at[0] - reach, y - thick, at[0] + reach, y + thick),
-                              base + 1, decal=True))
+            extra.append(
+                Part(box(at[0] - reach, y - thick, at[0] + reach, y + thick), base + 1, decal=True)
+            )
     return replace(shape, parts=shape.parts + tuple(extra))
 
 

@@ -61,4 +61,5 @@ def mask_targets(target: Target, index: Tensor, boxes: Tensor, side: int) -> Ten
     """
     rois = torch.cat((index[:, None].float(), boxes), dim=1)
     masks = target.masks[:, None].float()
-    return roi_align(masks, rois, side, spatial_scale=1.0, sampling_ratio=2, aligned=True)[:, 0]
+    covered: Tensor = roi_align(masks, rois, side, 1.0, sampling_ratio=2, aligned=True)
+    return covered[:, 0]

@@ -159,8 +159,20 @@ class Material:
 
 
 KINDS = (
-    "flat", "gradient", "fractal", "cloud", "fur", "grain", "stripes", "marble", "spots",
-    "checks", "bricks", "camouflage", "cell", "speckle",
+    "flat",
+    "gradient",
+    "fractal",
+    "cloud",
+    "fur",
+    "grain",
+    "stripes",
+    "marble",
+    "spots",
+    "checks",
+    "bricks",
+    "camouflage",
+    "cell",
+    "speckle",
 )
 _WEIGHTS = (5.0, 4.0, 5.0, 4.0, 4.0, 2.0, 2.0, 1.5, 2.0, 0.8, 0.7, 1.5, 1.5, 1.5)
 
@@ -255,8 +267,11 @@ def paint(rng: Rng, m: Material, h: int, w: int) -> Image:
     else:
         values = noise(rng, h, w) if m.kind == "speckle" else _BUILDERS[m.kind](rng, m, h, w)
         # OpenCV's saturating conversion is the clip: |a x + b| limited to 0..255.
-        index = cv2.convertScaleAbs(np.maximum(values, -127 / (20 + 60 * m.contrast)),
-                                    alpha=20 + 60 * m.contrast, beta=127.5)
+        index = cv2.convertScaleAbs(
+            np.maximum(values, -127 / (20 + 60 * m.contrast)),
+            alpha=20 + 60 * m.contrast,
+            beta=127.5,
+        )
         out = np.asarray(cv2.LUT(cv2.merge([index] * 3), _ramp(m.colours)), np.float32)
     if m.mottle > 0:
         grain = field(rng, h, w, "fractal", float(rng.uniform(0.4, 1.2)))

@@ -91,14 +91,30 @@ def vehicle(rng: Rng) -> Shape:
     """A car, van, bus or lorry from the side."""
     roof, hood = _u(rng, 0.35, 0.75), _u(rng, 0.0, 0.35)
     front, rear = _u(rng, 0.15, 0.6), _u(rng, -0.9, -0.4)
-    body = np.array([[-1.0, 0.35], [-1.0, -hood * 0.8], [rear, -hood], [rear + 0.15, -roof],
-                     [front - 0.25, -roof], [front, -hood], [0.97, -hood * 0.6], [1.02, 0.35]])
+    body = np.array(
+        [
+            [-1.0, 0.35],
+            [-1.0, -hood * 0.8],
+            [rear, -hood],
+            [rear + 0.15, -roof],
+            [front - 0.25, -roof],
+            [front, -hood],
+            [0.97, -hood * 0.6],
+            [1.02, 0.35],
+        ]
+    )
     parts = [Part(smooth(body, 1) if rng.random() < 0.7 else body, 0)]
     panes = int(rng.integers(1, 5))
     edges = np.linspace(rear + 0.12, front - 0.1, panes + 1)
     for a, b in itertools.pairwise(edges):
-        parts.append(Part(box(float(a) + 0.03, -roof + 0.08, float(b) - 0.03, -hood + 0.02), 1,
-                          True, tone="glass"))
+        parts.append(
+            Part(
+                box(float(a) + 0.03, -roof + 0.08, float(b) - 0.03, -hood + 0.02),
+                1,
+                True,
+                tone="glass",
+            )
+        )
     if rng.random() < 0.5:
         parts.append(Part(box(-1.1, 0.05, 1.1, _u(rng, 0.1, 0.3)), 4, True))
     r = _u(rng, 0.17, 0.27)
@@ -121,8 +137,14 @@ def cycle(rng: Rng) -> Shape:
                 dx, dy = r * 0.95 * np.cos(turn), r * 0.95 * np.sin(turn)
                 parts.append(Part(capsule((x - dx, -dy), (x + dx, dy), 0.02, 0.02), 2))
     seat, head = (-0.35, -_u(rng, 0.55, 0.8)), (0.5, -_u(rng, 0.6, 0.9))
-    for a, b in (((-0.75, 0), seat), (seat, head), (head, (0.75, 0)), ((0, 0.05), head),
-                 ((0, 0.05), seat), ((-0.75, 0), (0, 0.05))):
+    for a, b in (
+        ((-0.75, 0), seat),
+        (seat, head),
+        (head, (0.75, 0)),
+        ((0, 0.05), head),
+        ((0, 0.05), seat),
+        ((-0.75, 0), (0, 0.05)),
+    ):
         parts.append(Part(capsule(a, b, thick, thick), 0))
     parts.append(Part(capsule((seat[0] - 0.2, seat[1]), (seat[0] + 0.25, seat[1]), 0.09, 0.06), 3))
     bars = (head[0] - _u(rng, 0, 0.25), head[1] - 0.15)
@@ -148,8 +170,13 @@ def cuboid(rng: Rng) -> Shape:
         rows, columns = (int(v) for v in rng.integers(1, 4, 2))
         for y in np.linspace(-h, h, rows * 2 + 1)[1::2]:
             for x in np.linspace(-w, w, columns * 2 + 1)[1::2]:
-                parts.append(Part(superellipse(float(x), float(y), w / columns * 0.6,
-                                               h / rows * 0.6, 8), 3, True))
+                parts.append(
+                    Part(
+                        superellipse(float(x), float(y), w / columns * 0.6, h / rows * 0.6, 8),
+                        3,
+                        True,
+                    )
+                )
     return Shape(tuple(parts), upright=True, name="cuboid")
 
 

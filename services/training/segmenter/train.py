@@ -19,9 +19,7 @@ from services.training.segmenter.initialise import initialise
 from services.training.segmenter.losses import Sampling, detection_losses
 from services.training.segmenter.targets import Target
 
-BUNDLED_CONFIG = (
-    Path(__file__).parents[2].joinpath("families", "cutler", "bundled", "config.yaml")
-)
+BUNDLED_CONFIG = Path(__file__).parents[2].joinpath("families", "cutler", "bundled", "config.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +154,7 @@ def _step(
     total = torch.stack(list(losses.values())).sum()
     state.optimiser.zero_grad(set_to_none=True)
     if torch.isfinite(total):
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 2.0)
         state.optimiser.step()
         _follow(state.average, network, min(options.ema, (state.seen + 1) / (state.seen + 400)))

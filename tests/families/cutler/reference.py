@@ -125,4 +125,4 @@ def _tensor(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
     fan_in = int(np.prod(shape[1:]))
     factor = next((factor for part, factor in _SPREAD if part in name), None)
     deviation = np.sqrt(2.0 / fan_in) if factor is None else factor * np.sqrt(1.0 / fan_in)
-    return (deviation * normal).astype(np.float32)
+    return np.asarray(deviation * normal, dtype=np.float32)

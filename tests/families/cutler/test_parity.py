@@ -106,9 +106,7 @@ def test_proposals_agree(plain: CascadeMaskRcnn) -> None:
         "backbone.fpn_lateral3.weight",
     ],
 )
-def test_a_corrupted_backbone_parameter_is_noticed(
-    plain: CascadeMaskRcnn, parameter: str
-) -> None:
+def test_a_corrupted_backbone_parameter_is_noticed(plain: CascadeMaskRcnn, parameter: str) -> None:
     tensor = plain.state_dict()[parameter]
     original = tensor.clone()
     tensor.mul_(1.05)

@@ -84,8 +84,8 @@ def test_coin_marks_are_24_separate_outlines_inside_the_picture() -> None:
     for cx, cy, rx, ry, _ in marks["ellipses"]:
         reach = max(rx, ry)
         assert 15 < min(rx, ry) <= reach < 35
-        assert 0 <= cx - reach and cx + reach <= 384
-        assert 0 <= cy - reach and cy + reach <= 303
+        assert reach <= cx <= 384 - reach
+        assert reach <= cy <= 303 - reach
 
 
 def test_coin_marks_lie_on_the_coins() -> None:

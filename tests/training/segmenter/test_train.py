@@ -73,7 +73,7 @@ def test_losses_fall_on_a_scene_seen_again_and_again(options: TrainOptions) -> N
     network = CascadeMaskRcnn(load_config(options.config))
     initialise(network)
     network.train()
-    scene = next(s for s in map(lambda i: generate_scene(i, 64), range(100)) if len(s.masks))
+    scene = next(s for s in (generate_scene(i, 64) for i in range(100)) if len(s.masks))
     image = torch.from_numpy(scene.image.transpose(2, 0, 1).copy()).float()
     images = ((image - network.pixel_mean) / network.pixel_std).expand(2, -1, -1, -1)
     target = Target(torch.from_numpy(scene.boxes), torch.from_numpy(scene.masks).byte())
