@@ -1,7 +1,7 @@
 """How long a segmentation takes, phase by phase, against the plain network in the same process.
 
-    python benchmarks/segmentation.py                        # the bundled model
-    python benchmarks/segmentation.py --network cutler-r50   # CutLER's R50, random weights
+    python -m benchmarks.segmentation                        # the bundled model
+    python -m benchmarks.segmentation --network cutler-r50   # CutLER's R50, random weights
 
 The yardstick is the same network and weights, eager: normalisation unfolded, contiguous memory,
 torchvision's RoIAlign, fp32. Every line gives medians in milliseconds over several runs, taken in
@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +20,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from services.core.images import ImageLimits, decode_image
 from services.families.cutler.checkpoint import load_weights

@@ -197,6 +197,7 @@ class Engine:
             lane.warm(model.warm)
         except BaseException as error:  # cancelled by close(), or anything else
             host.fail(error.__cause__ or error)
+            model.close()
             return
         self._metrics.model_memory.labels(info.name, info.version).set(info.memory_bytes)
         self._metrics.model_loaded.labels(

@@ -31,9 +31,9 @@ class Done(Generic[T]):
     ran: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Job:
-    work: Callable[[], Any]
+    work: Callable[[], Any] | None
     future: "Future[Any]"
     deadline: float
     submitted: float
@@ -106,6 +106,8 @@ class Workers:
         with self._changed:
             if job in self._line:
                 self._line.remove(job)
+        # Job and future refer to each other; the payload must not wait for the collector.
+        job.work = None
 
     def _next(self) -> _Job | None:
         with self._changed:
@@ -126,8 +128,10 @@ def _execute(job: _Job) -> None:
     if started >= job.deadline:
         job.future.set_exception(DeadlineExceededError("The deadline passed before work began."))
         return
+    work, job.work = job.work, None
+    assert work is not None  # it goes only with the job's cancellation
     try:
-        value = job.work()
+        value = work()
     except SlipwayError as error:
         job.future.set_exception(error)
     # Everything, SystemExit and StopIteration included: raised into the event loop some would

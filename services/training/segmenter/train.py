@@ -30,7 +30,9 @@ class TrainOptions:
         out: folder for `checkpoint.pt` (to resume from) and `model.pth` (half precision).
         scenes: how many scenes to learn from altogether; the learning rate falls to zero there.
         minutes: stop after so long (0: no limit); a later call resumes.
-        bf16: matrix products in bfloat16; pays off on CPUs with AMX and on GPUs.
+        bf16: matrix products in bfloat16; pays off on CPUs with matrix units (AMX).
+        ema: how much of the averaged weights, which are shipped, stays at each step.
+        report_every: steps between two reports.
     """
 
     out: Path
@@ -47,6 +49,7 @@ class TrainOptions:
     resume: bool = True
     minutes: float = 0.0
     ema: float = 0.998
+    report_every: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,10 @@ def run(options: TrainOptions, report: Callable[[Progress], None] = lambda _: No
             losses = _step(state, images, targets, options)
             for name, value in losses.items():
                 smooth[name] = 0.95 * smooth.get(name, value) + 0.05 * value
-            if step % 50 == 0:
+            if step % options.report_every == 0:
                 now = time.monotonic()
-                rate, window = 50 * options.batch / (now - window), now
+                rate = options.report_every * options.batch / (now - window)
+                window = now
                 report(Progress(state.seen, options.scenes, dict(smooth), rate))
             if time.monotonic() - saved > 120:
                 _save(state, options)
