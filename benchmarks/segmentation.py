@@ -1,7 +1,7 @@
 """How long a segmentation takes, phase by phase, against the plain network in the same process.
 
     python -m benchmarks.segmentation                        # the bundled model
-    python -m benchmarks.segmentation --network cutler-r50   # CutLER's R50, random weights
+    python -m benchmarks.segmentation --network cutler-r50   # CutLER's R50, synthetic weights
 
 The yardstick is the same network and weights, eager: normalisation unfolded, contiguous memory,
 torchvision's RoIAlign, fp32. Every line gives medians in milliseconds over several runs, taken in
@@ -32,6 +32,7 @@ from services.families.cutler.network import CascadeMaskRcnn, Detections
 from services.families.cutler.optimise import fast_preset, optimise
 from services.families.cutler.pooling import torchvision_align
 from services.families.cutler.precision import cpu_gain
+from tests.families.cutler.reference import synthetic_weights
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "photo.jpg"
 R50_CONFIG = BUNDLED.parent / "configs" / "cutler_cascade_r50_fpn.yaml"
@@ -100,18 +101,19 @@ def run_request(net: CascadeMaskRcnn, data: bytes, threshold: float) -> tuple[Ti
     return clock.times, len(masks)
 
 
-def build(config: CutlerConfig, weights: Path | None) -> CascadeMaskRcnn:
-    """The plain network; without weights, random ones that exercise the same arithmetic."""
-    torch.manual_seed(0)
+def build(config: CutlerConfig, network: str) -> CascadeMaskRcnn:
+    """The plain network, with the bundled weights or those of the reference vectors."""
     net = CascadeMaskRcnn(config).eval().requires_grad_(False)
-    if weights is not None:
-        load_weights(net, weights)
+    if network == "bundled":
+        load_weights(net, BUNDLED / "model.pth")
+    else:
+        net.load_state_dict(synthetic_weights())
     return net
 
 
-def yardstick(config: CutlerConfig, weights: Path | None) -> CascadeMaskRcnn:
+def yardstick(config: CutlerConfig, network: str) -> CascadeMaskRcnn:
     """Eager and unfused, as the architecture is written down."""
-    net = build(config, weights)
+    net = build(config, network)
     net.align = torchvision_align
     return net
 
@@ -144,15 +146,14 @@ def report(label: str, times: Times, count: int, base: float) -> None:
 
 def measure(options: argparse.Namespace, size: int, config: CutlerConfig) -> None:
     """Print the table of one image size."""
-    weights = BUNDLED / "model.pth" if options.network == "bundled" else None
     long_side = int(size * config.max_size / config.min_size)
     config = dataclasses.replace(config, min_size=size, max_size=long_side)
     data = scaled_photo(size)
-    nets = {"eager fp32 (yardstick)": yardstick(config, weights)}
+    nets = {"eager fp32 (yardstick)": yardstick(config, options.network)}
     for preset in options.presets:
         chosen = fast_preset(config) if preset == "fast" else config
         for name in options.precisions:
-            net = optimise(build(chosen, weights), torch.device("cpu"), DTYPES[name])
+            net = optimise(build(chosen, options.network), torch.device("cpu"), DTYPES[name])
             nets[f"{preset} {name}"] = net
     runs: dict[str, list[Times]] = {label: [] for label in nets}
     counts = dict.fromkeys(nets, 0)

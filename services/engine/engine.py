@@ -148,6 +148,9 @@ class Engine:
             # A moment is left even when the grace is used up: threads end in microseconds.
             return max(0.1, until - time.monotonic())
 
+        if self._loader is not None:
+            # First, for it may still add a lane.
+            self._loader.join(left())
         lanes = list(self._lanes.values())
         for lane in lanes:
             if not lane.wait_idle(left()):
@@ -155,8 +158,6 @@ class Engine:
             lane.close()
         if self._pool is not None:
             self._pool.close()
-        if self._loader is not None:
-            self._loader.join(left())
         # A model that is still running must keep its memory; the process ends anyway.
         ended = [lane.join(left()) for lane in lanes]
         if all(ended):
@@ -189,15 +190,18 @@ class Engine:
         if model is None:
             return
         info = model.info
-        host.warming()
-        if info.device not in self._lanes:
-            self._lanes[info.device] = Lane(info.device, self._settings.max_queue)
-        lane = self._lanes[info.device]
         try:
+            if self._closed.is_set():
+                raise ModelUnavailableError("The service is shutting down.")
+            host.warming()
+            if info.device not in self._lanes:
+                self._lanes[info.device] = Lane(info.device, self._settings.max_queue)
+            lane = self._lanes[info.device]
             lane.warm(model.warm)
-        except BaseException as error:  # cancelled by close(), or anything else
-            host.fail(error.__cause__ or error)
+        # Whatever it was, the other models still want to be loaded.
+        except BaseException as error:
             model.close()
+            host.fail(error.__cause__ or error)
             return
         self._metrics.model_memory.labels(info.name, info.version).set(info.memory_bytes)
         self._metrics.model_loaded.labels(
