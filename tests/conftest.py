@@ -32,7 +32,14 @@ def make_settings(tmp_path: Path) -> MakeSettings:
     """Return a maker of settings: defaults, and what the test names."""
 
     def make(**values: Any) -> Settings:
-        defaults: dict[str, Any] = {"data_dir": tmp_path, "num_threads": 1, "shutdown_delay": 0}
-        return Settings(_env_file=None, **{**defaults, **values})
+        return settings_for_tests(**{"data_dir": tmp_path, **values})
 
     return make
+
+
+def settings_for_tests(**values: Any) -> Settings:
+    """Return settings that no variable of this machine has touched."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in Settings.model_fields:
+            patch.delenv(name.upper(), raising=False)
+        return Settings(_env_file=None, **{"num_threads": 1, "shutdown_delay": 0, **values})

@@ -62,8 +62,10 @@ def configure_logging(
         logger.handlers.clear()
         logger.propagate = True
     # Chatter of libraries about each file they open is of no use to an operator.
-    for name in ("PIL", "python_multipart", "asyncio"):
+    for name in ("PIL", "asyncio"):
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
+    # Warns of every malformed form, with its bytes; the gateway counts and answers those.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

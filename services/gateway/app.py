@@ -58,7 +58,6 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
     engine.start()
-    try:
-        yield
-    finally:
-        await engine.close()
+    yield
+    # Not in a `finally`: a shutdown that is forced by a second signal must not wait here.
+    await engine.close()

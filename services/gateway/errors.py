@@ -7,7 +7,7 @@ import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -102,6 +102,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(SlipwayError, _on_domain_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
 
 
 def _response(
@@ -120,6 +121,11 @@ def _response(
 
 async def _on_domain_error(request: Request, error: Exception) -> Response:
     return error_response(error, request.scope)
+
+
+async def _on_disconnect(request: Request, _: Exception) -> Response:
+    # Nobody reads this answer, but the log and the metrics do.
+    return error_response(ClientGoneError("The caller hung up while sending."), request.scope)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

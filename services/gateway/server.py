@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from services.core.errors import ConfigurationError
 from services.core.logging import configure_logging, get_logger
@@ -31,7 +32,14 @@ def serve(settings: Settings, families: Mapping[str, Family] | None = None) -> N
     """
     configure_logging(settings.effective_log_level, settings.log_format)
     app = create_app(settings, families)
-    listener = _listen(settings.host, settings.port)
+    with _listen(settings.host, settings.port) as listener:
+        host, port = listener.getsockname()[:2]
+        _log.info("listening", host=host, port=port)
+        make_server(app, settings).run(sockets=[listener])
+
+
+def make_server(app: FastAPI, settings: Settings) -> "DrainingServer":
+    """Return uvicorn, configured for an application of `create_app`."""
     config = uvicorn.Config(
         app,
         http=GuardedHttpProtocol,
@@ -45,11 +53,7 @@ def serve(settings: Settings, families: Mapping[str, Family] | None = None) -> N
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_grace),
     )
-    server = DrainingServer(config, app.state.engine, settings.shutdown_delay)
-    host, port = listener.getsockname()[:2]
-    _log.info("listening", host=host, port=port)
-    with listener:
-        server.run(sockets=[listener])
+    return DrainingServer(config, app.state.engine, settings.shutdown_delay)
 
 
 class DrainingServer(uvicorn.Server):

@@ -93,6 +93,29 @@ def count_upload(metrics: Metrics, upload: Upload, *, accepted: bool) -> None:
     metrics.file_upload_size.observe(len(upload.data))
 
 
+class _CompleteForm(MultiPartParser):
+    """A parser that notices when a form has no end; Starlette's takes it for an empty one."""
+
+    ended = False
+
+    def on_end(self) -> None:
+        """Note that the last boundary has come."""
+        self.ended = True
+
+    async def parse(self) -> FormData:
+        """Parse the form.
+
+        Raises:
+            MultiPartException: it is malformed, or cut off.
+        """
+        form = await super().parse()
+        if not self.ended:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("Its end is missing.")
+        return form
+
+
 async def _read_form(request: Request, max_bytes: int) -> FormData:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
@@ -101,7 +124,7 @@ async def _read_form(request: Request, max_bytes: int) -> FormData:
             where="Content-Type",
             expected="multipart/form-data with a boundary, as `curl -F file=@photo.jpg` sends",
         )
-    parser = MultiPartParser(
+    parser = _CompleteForm(
         request.headers,
         request.stream(),
         max_files=1,

@@ -1,4 +1,7 @@
-"""Refuse a body that is too large or too slow while it arrives, not after."""
+"""Refuse a body that is too large or too slow while it arrives, not after.
+
+An answer that is given before the whole body is there (it may be endless) closes its connection.
+"""
 
 import asyncio
 import time
@@ -30,8 +33,10 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
         body = _Body(receive, send, self.max_bytes, self.timeout)
-        declared = Headers(scope=scope).get("content-length", "")
+        declared = headers.get("content-length", "0")
+        body.complete = declared == "0" and "transfer-encoding" not in headers
         if declared.isdecimal() and int(declared) > self.max_bytes:
             body.refusal = _too_large(self.max_bytes)
             await error_response(body.refusal, scope)(scope, receive, body.send)
@@ -46,13 +51,14 @@ class _Body:
 
     def __init__(self, receive: Receive, send: Send, max_bytes: int, timeout: float) -> None:
         self.refusal: SlipwayError | None = None
+        self.complete = False
         self._receive = receive
         self._send = send
         self._max_bytes = max_bytes
         self._timeout = timeout
         self._deadline: float | None = None
         self._received = 0
-        self._complete = False
+        self._closing = False
 
     async def receive(self) -> Message:
         """Pass on the next piece.
@@ -61,7 +67,7 @@ class _Body:
             PayloadTooLargeError: more than the limit has arrived.
             UploadTimeoutError: the body is not complete in time.
         """
-        if self._complete:
+        if self.complete:
             return await self._receive()
         now = asyncio.get_running_loop().time()
         self._deadline = self._deadline or now + self._timeout
@@ -76,24 +82,25 @@ class _Body:
             )
             raise self.refusal from error
         self._received += len(message.get("body", b""))
-        self._complete = not message.get("more_body", False)
+        self.complete = not message.get("more_body", False)
         if self._received > self._max_bytes:
             self.refusal = _too_large(self._max_bytes)
             raise self.refusal
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass on the answer; after a refusal, close the connection behind it."""
-        if self.refusal is None:
+        """Pass on the answer; if the body is not all there, close the connection behind it."""
+        if message["type"] == "http.response.start":
+            self._closing = not self.complete or self.refusal is not None
+            if self._closing:
+                MutableHeaders(scope=message)["Connection"] = "close"
             await self._send(message)
-        elif message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["Connection"] = "close"
-            await self._send(message)
-        else:
+        elif self._closing and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
-            if not message.get("more_body", False):
-                await self._linger()
-                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._linger()
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await self._send(message)
 
     async def _linger(self) -> None:
         left, until = _LINGER_BYTES, time.monotonic() + _LINGER_SECONDS

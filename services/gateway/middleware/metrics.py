@@ -34,8 +34,17 @@ class MetricsMiddleware:
             with self.metrics.active_connections.track_inprogress():
                 await self.app(scope, receive, watched)
         finally:
-            # The router has written the route it chose into the scope by now.
-            route = getattr(scope.get("route"), "path", UNMATCHED)
+            route = _template(scope)
             self.metrics.http_requests.labels(method, route, str(status)).inc()
             elapsed = time.perf_counter() - started
             self.metrics.http_request_duration.labels(method, route).observe(elapsed)
+
+
+def _template(scope: Scope) -> str:
+    """Return the route that the router has written into the scope by now."""
+    route = getattr(scope.get("route"), "path", None)
+    if isinstance(route, str):
+        return route
+    # A mounted application leaves its prefix, which is ours and not the caller's.
+    prefix = scope.get("root_path", "").removeprefix(scope.get("app_root_path", ""))
+    return str(prefix) or UNMATCHED

@@ -12,10 +12,10 @@ _SELF_ONLY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# Swagger UI comes from a CDN under a fixed hash, and sets styles of its own.
+# Swagger UI sets styles of its own.
 _SWAGGER = (
-    "default-src 'none'; script-src 'self' https://cdn.jsdelivr.net;"
-    " style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data:;"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data:;"
     " connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
@@ -28,6 +28,9 @@ def home_page() -> FileResponse:
 def install(app: FastAPI) -> None:
     """Add the pages; they are no part of the API and of its OpenAPI document."""
     app.add_api_route("/docs", docs_page, include_in_schema=False, response_model=None)
+    # The files of Swagger UI come in a package, so that the page works without the internet.
+    swagger = StaticFiles(packages=[("fastapi_offline", "static")])
+    app.mount("/static/swagger", swagger, name="swagger")
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
 
