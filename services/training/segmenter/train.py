@@ -11,15 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from services.core.errors import CheckpointError
+from services.core.errors import CheckpointError, ConfigurationError
 from services.families.cutler.config import load_config
 from services.families.cutler.network import CascadeMaskRcnn
 from services.training.segmenter.feed import feed
 from services.training.segmenter.initialise import initialise
 from services.training.segmenter.losses import Sampling, detection_losses
+from services.training.segmenter.scenes import EVALUATION_SEEDS
 from services.training.segmenter.targets import Target
 
 BUNDLED_CONFIG = Path(__file__).parents[2].joinpath("families", "cutler", "bundled", "config.yaml")
+
+_SEEDS_A_RUN = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,17 @@ def run(options: TrainOptions, report: Callable[[Progress], None] = lambda _: No
     """Train (or go on training) and return the path of the exported `model.pth`.
 
     Raises:
+        ConfigurationError: the seeds would reach the scenes that are held out.
         CheckpointError: the checkpoint to resume from is of another network.
     """
+    first = options.seed * _SEEDS_A_RUN
+    if options.scenes > _SEEDS_A_RUN or first + options.scenes > EVALUATION_SEEDS.start:
+        raise ConfigurationError(
+            "These seeds would reach the scenes that are held out for evaluation.",
+            where="--seed, --scenes",
+            expected=f"a seed below {EVALUATION_SEEDS.start // _SEEDS_A_RUN} and at most "
+            f"{_SEEDS_A_RUN} scenes",
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     # Adam's averages of gradients that died out are denormal numbers, which CPUs handle slowly.
@@ -83,9 +95,12 @@ def run(options: TrainOptions, report: Callable[[Progress], None] = lambda _: No
     state = _start(options)
     deadline = time.monotonic() + 60 * options.minutes if options.minutes else math.inf
     saved, window, smooth = time.monotonic(), time.monotonic(), dict[str, float]()
-    first = options.seed * 1_000_000 + state.seen
     batches = feed(
-        first, max(0, options.scenes - state.seen), options.size, options.batch, options.workers
+        first + state.seen,
+        max(0, options.scenes - state.seen),
+        options.size,
+        options.batch,
+        options.workers,
     )
     try:
         for step, (images, targets) in enumerate(batches, start=1):

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from services.core.errors import CheckpointError
+from services.core.errors import CheckpointError, ConfigurationError
 from services.families.cutler.boxes import decode_boxes, encode_boxes
 from services.families.cutler.checkpoint import load_weights
 from services.families.cutler.config import load_config
@@ -138,6 +138,12 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert factors[0] < 0.01
     assert max(factors) == factors[2] == 1.0
     assert factors[-1] == 0.0
+
+
+def test_training_never_sees_the_held_out_scenes(options: TrainOptions) -> None:
+    with pytest.raises(ConfigurationError):
+        run(dataclasses.replace(options, seed=10))
+    assert not options.out.exists()
 
 
 def test_progress_is_reported(options: TrainOptions) -> None:
