@@ -28,11 +28,14 @@ def segmenter(
     size: Annotated[int, typer.Option(min=64, max=2048, help="Pixels of a scene's side.")] = 256,
     batch: Annotated[int, typer.Option(min=1, help="Scenes of one step.")] = 4,
     lr: Annotated[float, typer.Option(min=0.0, help="Highest learning rate.")] = 1.2e-3,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=9, help="Which scenes.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="0: NUM_THREADS, or every core.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that make scenes.")] = 1,
     bf16: Annotated[bool, typer.Option("--bf16/--fp32", help="Precision of products.")] = False,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on if begun.")] = True,
+    weights: Annotated[
+        Path | None, typer.Option("--from", help="Weights to start from; else random ones.")
+    ] = None,
     minutes: Annotated[float, typer.Option(min=0.0, help="Stop after so long; 0: no limit.")] = 0,
 ) -> None:
     """Train the bundled segmenter on generated scenes. Stop it at any time and call it again."""
@@ -50,6 +53,7 @@ def segmenter(
         workers=workers,
         bf16=bf16,
         resume=resume,
+        weights=weights,
         minutes=minutes,
     )
     err.print(f"training in {options.out}; Ctrl-C stops it, the same command goes on")

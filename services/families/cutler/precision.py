@@ -9,6 +9,7 @@ import functools
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,8 @@ _PROBE_SECONDS = 120.0
 # Below this gain rounding the weights is not worth it.
 _WORTHWHILE_GAIN = 1.3
 _SAFE_ISA: Final = "AVX512_CORE_BF16"
+# Set once a network of this process may have computed.
+_computing = threading.Event()
 
 # Prints how many times faster a convolution and a matrix product are in the given type.
 _PROBE = """
@@ -67,6 +70,7 @@ def choose_placement(device: str, precision: str, threads: int) -> Placement:
     """
     where = _device(device)
     if precision == "fp32":
+        _computing.set()
         return Placement(where, torch.float32)
     if where.type == "cuda":
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -81,14 +85,16 @@ def choose_placement(device: str, precision: str, threads: int) -> Placement:
     if precision == "auto":
         gain = cpu_gain("bfloat16", threads) if _advertises_bf16() else None
         worth = gain is not None and gain >= _WORTHWHILE_GAIN
+        _computing.set()
         return Placement(where, torch.bfloat16 if worth else torch.float32)
     name = "bfloat16" if precision == "bf16" else "float16"
     if cpu_gain(name, threads) is None:
         raise ConfigurationError(
             f"This CPU cannot compute in {precision}.",
             where="CUTLER_PRECISION",
-            expected="fp32 or auto",
+            expected=f"fp32 or auto; or ONEDNN_MAX_CPU_ISA={_SAFE_ISA} set before the start",
         )
+    _computing.set()
     return Placement(where, torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
@@ -118,11 +124,11 @@ def _advertises_bf16() -> bool:
 def cpu_gain(dtype: str, threads: int) -> float | None:
     """Return how many times as fast as fp32 `dtype` is on this CPU; None where it does not run.
 
-    If it only runs without the matrix units, they are switched off for this process as well
-    (oneDNN reads the limit at its first use).
+    If it only runs without the matrix units, they are switched off for this process as well.
+    oneDNN reads that limit at its first use, so once a network was placed it comes too late.
     """
     gain = _probe(dtype, threads, os.environ.copy())
-    if gain is None and "ONEDNN_MAX_CPU_ISA" not in os.environ:
+    if gain is None and "ONEDNN_MAX_CPU_ISA" not in os.environ and not _computing.is_set():
         gain = _probe(dtype, threads, os.environ | {"ONEDNN_MAX_CPU_ISA": _SAFE_ISA})
         if gain is not None:
             os.environ["ONEDNN_MAX_CPU_ISA"] = _SAFE_ISA

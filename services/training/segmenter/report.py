@@ -13,6 +13,7 @@ from services.core.settings import Settings
 from services.families.cutler.imaging import to_picture
 from services.families.cutler.masks import draw, paste_mask
 from services.families.cutler.model import CutlerModel, load_model
+from services.families.cutler.precision import cpu_gain
 from services.training.segmenter.evaluate import (
     Masks,
     Predictor,
@@ -95,6 +96,8 @@ def evaluate(
 def compare(settings: Settings, *, scenes: int, note: Callable[[str], None]) -> dict[str, Any]:
     """Return the AP on held-out scenes of every preset and precision that runs here."""
     result: dict[str, Any] = {}
+    # Before anything computes: see `cpu_gain`.
+    cpu_gain("bfloat16", settings.threads)
     for preset in ("exact", "fast"):
         for precision in ("fp32", "bf16"):
             label = f"{preset} {precision}"

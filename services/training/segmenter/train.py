@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from services.core.errors import CheckpointError, ConfigurationError
+from services.families.cutler.checkpoint import load_weights
 from services.families.cutler.config import load_config
 from services.families.cutler.network import CascadeMaskRcnn
 from services.training.segmenter.feed import feed
@@ -32,6 +33,7 @@ class TrainOptions:
     Attributes:
         out: folder for `checkpoint.pt` (to resume from) and `model.pth` (half precision).
         scenes: how many scenes to learn from altogether; the learning rate falls to zero there.
+        weights: a checkpoint to start from instead of random weights.
         minutes: stop after so long (0: no limit); a later call resumes.
         bf16: matrix products in bfloat16; pays off on CPUs with matrix units (AMX).
         ema: how much of the averaged weights, which are shipped, stays at each step.
@@ -50,6 +52,7 @@ class TrainOptions:
     workers: int = 1
     bf16: bool = False
     resume: bool = True
+    weights: Path | None = None
     minutes: float = 0.0
     ema: float = 0.998
     report_every: int = 50
@@ -126,7 +129,10 @@ def _start(options: TrainOptions) -> _State:
     torch.manual_seed(options.seed)
     config = load_config(options.config)
     network, average = CascadeMaskRcnn(config), CascadeMaskRcnn(config)
-    initialise(network)
+    if options.weights is None:
+        initialise(network)
+    else:
+        load_weights(network, options.weights)
     average.load_state_dict(network.state_dict())
     for model in (network, average):
         model.to(memory_format=torch.channels_last)

@@ -1,6 +1,7 @@
 """Reduced precision is used only where it has been seen to work."""
 
 import os
+import threading
 
 import pytest
 import torch
@@ -45,6 +46,7 @@ def test_matrix_units_are_switched_off_where_only_that_helps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setattr(precision, "_computing", threading.Event())
     probe = "import os, sys; sys.exit(1) if 'ONEDNN_MAX_CPU_ISA' not in os.environ else print(2.0)"
     monkeypatch.setattr(precision, "_PROBE", probe)
     cpu_gain.cache_clear()
@@ -54,6 +56,20 @@ def test_matrix_units_are_switched_off_where_only_that_helps(
     finally:
         os.environ.pop("ONEDNN_MAX_CPU_ISA", None)
         cpu_gain.cache_clear()
+
+
+def test_it_is_too_late_once_a_network_was_placed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setattr(precision, "_computing", threading.Event())
+    probe = "import os, sys; sys.exit(1) if 'ONEDNN_MAX_CPU_ISA' not in os.environ else print(2.0)"
+    monkeypatch.setattr(precision, "_PROBE", probe)
+    cpu_gain.cache_clear()
+    choose_placement("cpu", "fp32", 1)
+    with pytest.raises(ConfigurationError, match="cannot compute in bf16") as caught:
+        choose_placement("cpu", "bf16", 1)
+    assert "ONEDNN_MAX_CPU_ISA" in str(caught.value.expected)
+    assert "ONEDNN_MAX_CPU_ISA" not in os.environ
+    cpu_gain.cache_clear()
 
 
 @pytest.mark.slow

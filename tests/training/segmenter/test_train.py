@@ -146,6 +146,16 @@ def test_training_never_sees_the_held_out_scenes(options: TrainOptions) -> None:
     assert not options.out.exists()
 
 
+def test_training_starts_from_given_weights(options: TrainOptions) -> None:
+    first = run(dataclasses.replace(options, scenes=2))
+    # The last learning rate is all but zero, so that the result is where it started.
+    second = dataclasses.replace(options, out=options.out / "b", scenes=2, weights=first)
+    given = torch.load(first, weights_only=True)["model"]
+    found = torch.load(run(second), weights_only=True)["model"]
+    name = "roi_heads.box_head.0.fc1.weight"
+    torch.testing.assert_close(found[name].float(), given[name].float(), atol=5e-3, rtol=0)
+
+
 def test_progress_is_reported(options: TrainOptions) -> None:
     reports: list[Progress] = []
     run(dataclasses.replace(options, report_every=2), reports.append)
