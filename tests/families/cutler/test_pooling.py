@@ -54,7 +54,7 @@ def test_the_order_of_the_boxes_is_kept() -> None:
     boxes = torch.stack((sides * 0, sides * 0, sides, sides), dim=1)
     # Boxes reach beyond the map, so only the first bin is certain to lie inside.
     pooled = pool_regions(features, [boxes], 7, 2)
-    assert pooled[:, 0, 0, 0].tolist() == [3.0, 0.0, 2.0, 1.0]
+    assert pooled[:, 0, 0, 0].tolist() == pytest.approx([3.0, 0.0, 2.0, 1.0])
 
 
 def test_no_boxes() -> None:
