@@ -61,8 +61,11 @@ def encode_rle(mask: PastedMask, height: int, width: int) -> Rle:
     changes = (column + mask.left) * height + row + mask.top
     # A run that reaches the bottom and goes on at the top of the next column is one run: its end
     # and its new start fall on the same index and cancel out.
-    index, count = np.unique(changes, return_counts=True)
-    changes = index[count == 1]
+    same = changes[1:] == changes[:-1]  # they are in order, so equal ones are neighbours
+    cancelled = np.zeros(len(changes), dtype=bool)
+    cancelled[1:] = same
+    cancelled[:-1] |= same
+    changes = changes[~cancelled]
     if len(changes) == 0 or changes[-1] != height * width:
         changes = np.append(changes, height * width)
     counts = np.diff(np.concatenate(([0], changes)))
@@ -92,7 +95,7 @@ def draw(
         outlines, _ = cv2.findContours(
             mask.pixels.astype(np.uint8),
             cv2.RETR_EXTERNAL,
-            cv2.CHAIN_APPROX_NONE,
+            cv2.CHAIN_APPROX_SIMPLE,
             offset=(mask.left, mask.top),
         )
         cv2.drawContours(picture, outlines, -1, _color(number), thickness, cv2.LINE_AA)
