@@ -26,7 +26,7 @@ from services.families.cutler.checkpoint import load_weights
 from services.families.cutler.config import CutlerConfig, load_config
 from services.families.cutler.heads import select_detections
 from services.families.cutler.imaging import network_input, to_picture
-from services.families.cutler.masks import draw, encode_rle, paste_mask
+from services.families.cutler.masks import draw, encode_rle, paste_masks
 from services.families.cutler.model import BUNDLED
 from services.families.cutler.network import CascadeMaskRcnn, Detections
 from services.families.cutler.optimise import fast_preset, optimise
@@ -91,7 +91,7 @@ def run_request(net: CascadeMaskRcnn, data: bytes, threshold: float) -> tuple[Ti
 
     def paste() -> Any:
         raw = to_picture(found, image, (height, width))
-        masks = [paste_mask(m, b, height, width) for m, b in zip(raw.masks, raw.boxes, strict=True)]
+        masks = paste_masks(raw, height, width)
         for mask in masks:
             encode_rle(mask, height, width)
         return raw, masks

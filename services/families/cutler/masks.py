@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from services.families.cutler.schema import Rle
+from services.families.cutler.schema import RawInstances, Rle
 
 _THRESHOLD = 0.5
 _JPEG_QUALITY = 90
@@ -40,6 +40,12 @@ def paste_mask(
     down = _interpolation(top, bottom, box[1], box[3], mask.shape[0])
     across = _interpolation(left, right, box[0], box[2], mask.shape[1])
     return PastedMask(left, top, (down @ mask) @ across.T >= _THRESHOLD)
+
+
+def paste_masks(raw: RawInstances, height: int, width: int) -> list[PastedMask]:
+    """Paste every mask of a picture of the given size in pixels, in order (see `paste_mask`)."""
+    pairs = zip(raw.masks, raw.boxes, strict=True)
+    return [paste_mask(mask, box, height, width) for mask, box in pairs]
 
 
 def _interpolation(

@@ -20,7 +20,7 @@ from services.families.cutler.engines import (
     SegmentationEngine,
 )
 from services.families.cutler.imaging import to_picture
-from services.families.cutler.masks import draw, encode_rle, paste_mask
+from services.families.cutler.masks import draw, encode_rle, paste_masks
 from services.families.cutler.optimise import fast_preset
 from services.families.cutler.precision import choose_placement
 from services.families.cutler.schema import (
@@ -73,9 +73,7 @@ class CutlerModel(Model):
     def postprocess(self, prepared: Prepared, raw: RawInstances) -> Segmentation:
         """Paste the masks, encode them, and draw the picture if it was asked for."""
         height, width = prepared.image.shape[:2]
-        pasted = [
-            paste_mask(m, b, height, width) for m, b in zip(raw.masks, raw.boxes, strict=True)
-        ]
+        pasted = paste_masks(raw, height, width)
         instances = tuple(
             Instance(
                 box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),

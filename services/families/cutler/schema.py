@@ -12,7 +12,7 @@ class SegmentationInput:
 
     Attributes:
         data: the encoded file (JPEG, PNG or WEBP), exactly as uploaded.
-        threshold: lowest score of an instance to return, 0 to 1; None takes the model's default.
+        threshold: instances scored above it are returned, 0 to 1; None takes the model's default.
         want_image: draw the instances and return the picture as JPEG.
         want_masks: return a COCO RLE mask for each instance.
     """
@@ -47,7 +47,7 @@ class Segmentation:
 
     Attributes:
         size: (height, width) of the upright image in pixels.
-        instances: the objects at or above the threshold.
+        instances: the objects above the threshold.
         image: annotated picture as JPEG bytes, if asked for.
     """
 

@@ -41,7 +41,7 @@ Threshold = Annotated[
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Lowest score of an object to return; without it, CUTLER_THRESHOLD.",
+        description="Objects scored above it are returned; without it, CUTLER_THRESHOLD counts.",
         examples=[0.5],
     ),
 ]

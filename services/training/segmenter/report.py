@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.core.errors import ConfigurationError
 from services.core.settings import Settings
 from services.families.cutler.imaging import to_picture
-from services.families.cutler.masks import draw, paste_mask
+from services.families.cutler.masks import draw, paste_masks
 from services.families.cutler.model import CutlerModel, load_model
 from services.families.cutler.precision import cpu_gain
 from services.training.segmenter.evaluate import (
@@ -38,8 +38,7 @@ def predictor(model: CutlerModel) -> Predictor:
         raw = to_picture(model.engine.detect(tensor, 0.0), tensor, picture.shape)
         height, width = picture.shape[:2]
         masks = np.zeros((len(raw.masks), height, width), np.bool_)
-        for whole, mask, box in zip(masks, raw.masks, raw.boxes, strict=True):
-            part = paste_mask(mask, box, height, width)
+        for whole, part in zip(masks, paste_masks(raw, height, width), strict=True):
             rows, columns = part.pixels.shape
             whole[part.top : part.top + rows, part.left : part.left + columns] = part.pixels
         return raw.scores, masks
@@ -121,7 +120,7 @@ def draw_overlays(model: CutlerModel, folder: Path) -> None:
         tensor = model.engine.prepare(picture)
         raw = to_picture(model.engine.detect(tensor, _DRAWN_SCORE), tensor, picture.shape)
         height, width = picture.shape[:2]
-        masks = [paste_mask(m, b, height, width) for m, b in zip(raw.masks, raw.boxes, strict=True)]
+        masks = paste_masks(raw, height, width)
         (folder / f"{name}.jpg").write_bytes(draw(picture, masks, raw.boxes, raw.scores))
 
 

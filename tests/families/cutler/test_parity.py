@@ -9,7 +9,7 @@ import torch
 from pycocotools import mask as coco
 
 from services.families.cutler.imaging import network_input, to_picture
-from services.families.cutler.masks import encode_rle, paste_mask
+from services.families.cutler.masks import encode_rle, paste_masks
 from services.families.cutler.network import CascadeMaskRcnn
 from services.families.cutler.optimise import optimise
 from tests.families.cutler.reference import CASES, Case, load_case, synthetic_network
@@ -48,10 +48,7 @@ def _agreement(network: CascadeMaskRcnn, case: Case) -> float:
     image = network_input(case.image, case.config)
     raw = to_picture(network(image, case.threshold), image, case.image.shape[:2])
     height, width = case.image.shape[:2]
-    masks = [
-        encode_rle(paste_mask(m, b, height, width), height, width)
-        for m, b in zip(raw.masks, raw.boxes, strict=True)
-    ]
+    masks = [encode_rle(mask, height, width) for mask in paste_masks(raw, height, width)]
     ours = [{"size": list(m.size), "counts": m.counts} for m in masks]
     theirs = [{"size": [height, width], "counts": str(c)} for c in case.values["counts"]]
     mask_iou = coco.iou(ours, theirs, [0] * len(theirs))
