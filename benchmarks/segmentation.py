@@ -24,10 +24,10 @@ import torch
 from services.core.images import ImageLimits, decode_image
 from services.families.cutler.checkpoint import load_weights
 from services.families.cutler.config import CutlerConfig, load_config
+from services.families.cutler.files import BUNDLED
 from services.families.cutler.heads import select_detections
 from services.families.cutler.imaging import network_input, to_picture
 from services.families.cutler.masks import draw, encode_rle, paste_masks
-from services.families.cutler.model import BUNDLED
 from services.families.cutler.network import CascadeMaskRcnn, Detections
 from services.families.cutler.optimise import fast_preset, optimise
 from services.families.cutler.pooling import torchvision_align

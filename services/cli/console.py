@@ -10,8 +10,12 @@ from services.core.errors import SlipwayError
 
 FAILED = 1
 MISUSED = 2
+INTERRUPTED = 130
 
-out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+# A pipe or a file has no width of its own; a table folded to a terminal's would be hard to read.
+_WIDTH = None if sys.stdout.isatty() else 160
+
+out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
@@ -19,6 +23,25 @@ class UsageError(SlipwayError):
     """The command was called in a way that cannot work; nothing was done."""
 
     code = "usage_error"
+
+
+def quiet_logs() -> None:
+    """Send warnings of Slipway's own log to standard error, and nothing below them anywhere.
+
+    Standard output carries results. `slipway run` configures its logs again when it serves.
+    """
+    import structlog
+
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.dev.ConsoleRenderer(colors=False),
+        ],
+        # Its records end at the standard library's last resort: standard error, from WARNING on.
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
 
 
 def debugging() -> bool:

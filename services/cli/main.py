@@ -6,8 +6,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from services import __version__
-from services.cli import config, evaluate, models, run, train, version
-from services.cli.console import fail, out
+from services.cli import config, deploy, evaluate, models, run, seed_models, sweep, train, version
+from services.cli.console import INTERRUPTED, err, fail, out, quiet_logs
 
 app = typer.Typer(
     name="slipway",
@@ -21,6 +21,9 @@ app.command("config")(config.show)
 app.command("version")(version.show)
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
+app.add_typer(sweep.app, name="sweep")
+app.command("seed-models")(seed_models.seed_models)
+app.command("deploy")(deploy.deploy)
 app.add_typer(evaluate.app, name="evaluate")
 
 
@@ -39,12 +42,28 @@ def _root(
     ] = False,
 ) -> None:  # fmt: skip
     """Options that come before the command."""
+    quiet_logs()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; exits with 0, 1 (it failed), 2 (misused) or 130 (interrupted)."""
     try:
-        app(args=arguments, prog_name="slipway")
+        code = app(args=arguments, prog_name="slipway", standalone_mode=False)
+    except typer.TyperException as error:
+        _misused(error)
+    except typer.Abort:
+        raise SystemExit(INTERRUPTED) from None
     except Exception as error:  # the last line of defence: nobody wants a traceback unasked
         fail(error)
-    raise SystemExit(0)
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _misused(error: typer.TyperException) -> NoReturn:
+    """Print one line for options that cannot be used."""
+    message = " ".join(error.format_message().split())
+    # Empty where nothing was given at all: typer has printed the help by then.
+    if message:
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context is not None else ""
+        err.print(f"error: {message}{hint}", style="bold red")
+    raise SystemExit(error.exit_code)

@@ -1,63 +1,81 @@
-"""`slipway models list`."""
+"""`slipway models list`: what is registered, and the weights that can be had besides."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
 
-from services.cli.console import out
-from services.cli.weights import record
-from services.cli.weights.catalogue import BUNDLED, CATALOGUE, Checkpoint
+from services.cli import models_registry as registered
+from services.cli import models_weights
+from services.cli.console import err, out
+from services.cli.models_registry import Desk, desk, family_name, label
 from services.core.settings import get_settings
+from services.registry.catalogue import RegisteredModel, Stage, VersionRef
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    name: str
-    title: str
-    licence: str
-    state: str
-    serving: bool
-
-
-def show() -> None:
-    """List the models, whether they are here, and which one the settings choose."""
+def show(
+    only: Annotated[
+        str | None,
+        typer.Option("--stage", help="Only models with a version in this stage."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """List the registered models and their versions; then weights that models can be made of."""
+    wanted = registered.stage(only)
     settings = get_settings()
-    chosen = settings.model_path
-    rows = [
-        _Row(BUNDLED.name, BUNDLED.title, BUNDLED.licence, _size(BUNDLED.weights), chosen is None)
-    ]
-    for checkpoint in CATALOGUE.values():
-        target = settings.data_dir / "models" / checkpoint.name / checkpoint.file
-        serving = chosen is not None and chosen.resolve() == target.resolve()
-        rows.append(
-            _Row(checkpoint.name, checkpoint.title, checkpoint.licence.name,
-                 _state(target, checkpoint), serving)
-        )  # fmt: skip
-    if chosen is not None and not any(row.serving for row in rows):
-        rows.append(_Row(chosen.name, "named by MODEL_PATH", "yours", _size(chosen), True))
-    out.print(_table(rows))
+    here = desk() if registered.exists(settings) else None
+    models = [] if here is None else _models(here, wanted)
+    if json:
+        found = [] if here is None else [_json(here, model) for model in models]
+        registered.print_json({"models": found, "total_count": len(found)})
+        return
+    if here is not None and models:
+        out.print(_table(here, models, wanted))
+    elif wanted is not None:
+        err.print(f"No registered model has a version in {wanted}.")
+    else:
+        err.print("No model is registered yet; slipway seed-models trains and registers some.")
+    if wanted is None:
+        out.print()
+        out.print(models_weights.table(settings))
 
 
-def _table(rows: list[_Row]) -> Table:
+def _models(here: Desk, wanted: Stage | None) -> list[RegisteredModel]:
+    found = here.registry.snapshot().models
+    models = [found[name] for name in sorted(found)]
+    return [model for model in models if wanted is None or _in_stage(here, model, wanted)]
+
+
+def _in_stage(here: Desk, model: RegisteredModel, wanted: Stage) -> list[VersionRef]:
+    held = {Stage.PRODUCTION: model.production, Stage.STAGING: model.staging}
+    if wanted in held:
+        ref = held[wanted]
+        return [] if ref is None else [ref]
+    return [ref for ref in here.registry.versions(model.name) if ref.stage is wanted]
+
+
+def _table(here: Desk, models: list[RegisteredModel], wanted: Stage | None) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "name", "what", "licence", "state"):
+    last = "latest" if wanted is None else f"newest in {wanted}"
+    for heading in ("model", "family", "production", "staging", last, "age"):
         table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row("*" if row.serving else "", row.name, row.title, row.licence, row.state)
-    table.caption = "* the one that MODEL_PATH chooses"
-    table.caption_justify = "left"
+    for model in models:
+        ref = model.latest if wanted is None else _in_stage(here, model, wanted)[0]
+        state = "–" if ref is None else f"{label(ref)} {ref.stage}"
+        table.add_row(
+            model.name, family_name(here, model.production or ref), label(model.production),
+            label(model.staging), state, "–" if ref is None else registered.age(ref.created),
+        )  # fmt: skip
     return table
 
 
-def _state(target: Path, checkpoint: Checkpoint) -> str:
-    if not target.exists():
-        return f"not here; slipway models pull {checkpoint.name}"
-    known = record.read(target)
-    if known is None:
-        return f"{_size(target)}, of unknown origin"
-    return f"{_size(target)}, fetched {known.fetched[:10]}"
-
-
-def _size(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:.1f} MB" if path.exists() else "missing"
+def _json(here: Desk, model: RegisteredModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "family": family_name(here, model.production or model.latest),
+        "description": model.description,
+        "production": registered.as_json(model.production),
+        "staging": registered.as_json(model.staging),
+        "latest": registered.as_json(model.latest),
+        "aliases": dict(model.aliases),
+    }

@@ -1,5 +1,6 @@
-"""`slipway run`: start the service."""
+"""`slipway run`: start the service, and around it what it needs and does not have."""
 
+import asyncio
 import shlex
 from importlib import import_module
 from pathlib import Path
@@ -28,25 +29,64 @@ def run(
         int | None,
         typer.Option(min=1, max=65535, help="Port; overrides PORT.", show_default=False),
     ] = None,
+    gateway_only: Annotated[
+        bool,
+        typer.Option("--gateway-only", help="Start no MLflow; serve what comes with Slipway."),
+    ] = False,
+    seed: Annotated[
+        bool,
+        typer.Option(
+            "--seed/--no-seed", help="Train and register the demo models that are missing."
+        ),
+    ] = True,
 ) -> None:
-    """Start Slipway here and serve until Ctrl-C or SIGTERM."""
+    """Start Slipway here and serve until Ctrl-C or SIGTERM.
+
+    Without MLFLOW_TRACKING_URI an MLflow server is started as well, on MLFLOW_PORT, with its data
+    in DATA_DIR.
+    """
     chosen = {"host": host, "port": port}
     settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
-    for line in banner(settings):
+    mlflow = settings.mlflow_tracking_uri is None and not gateway_only
+    for line in banner(settings, mlflow=mlflow):
         err.print(line)
+    if mlflow:
+        raise typer.Exit(_supervise(settings, seed=seed))
     import_module(_GATEWAY).serve(settings)
 
 
-def banner(settings: "Settings") -> list[str]:
+def _supervise(settings: "Settings", *, seed: bool) -> int:
+    from services.cli.supervisor.embedded import mlflow_address, programs, sole_use
+    from services.cli.supervisor.supervisor import Supervisor
+    from services.core import embedded
+
+    with sole_use(settings.data_dir):
+        supervisor = Supervisor(
+            programs(settings, mlflow=True, seed=seed), lambda text: err.print(f"slipway: {text}")
+        )
+        embedded.announce(settings.data_dir, mlflow_address(settings))
+        try:
+            return asyncio.run(supervisor.run())
+        finally:
+            embedded.withdraw(settings.data_dir)
+
+
+def banner(settings: "Settings", *, mlflow: bool = False) -> list[str]:
     """Return what a person needs to know while the service starts, to be copied as it stands."""
     if settings.port == 0:
         return ['Slipway is starting on a free port; the log\'s line "listening" names it.', ""]
     address = _address(settings.host, settings.port)
     photo = shlex.quote(f"file=@{_sample()}")
-    return [
+    lines = [
         f"Slipway is starting on {address}",
         f"  documentation  {address}/docs",
         f"  ready when     {address}/health/ready answers 200",
+        f"  models         {address}/models",
+    ]
+    if mlflow:
+        lines.append(f"  MLflow         http://127.0.0.1:{settings.mlflow_port}")
+    return [
+        *lines,
         "Find the objects of a photo:",
         f"  curl -sS -F {photo} {address}/process-image -o answer.json",
         "Look at them:",

@@ -1,67 +1,164 @@
-"""`slipway train`: fit the models that come with Slipway."""
+"""`slipway train`: fit a model, judge it as it will be served, and register it."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
-from services.cli.console import err, out
+from services.cli.console import UsageError, err, out
+from services.cli.family_commands import group
+from services.cli.train_segmenter import segmenter
+from services.cli.training_progress import TrainingProgress, interruptible
+from services.core.errors import InvalidInputError
 from services.core.settings import get_settings
+from services.families.base import TrainableFamily
+from services.registry.catalogue import Stage
 
 if TYPE_CHECKING:
-    from services.training.segmenter.train import Progress
+    from services.training.run import TrainingResult
 
-app = typer.Typer(help="Fit the models that come with Slipway.", no_args_is_help=True)
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Same seed, same metrics.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", "--data-path", help="What to learn from; else what Slipway brings.",
+                 exists=True, show_default=False),
+]  # fmt: skip
+Experiment = Annotated[
+    str | None, typer.Option(help="MLflow experiment; else the family's own.", show_default=False)
+]
+RunName = Annotated[str | None, typer.Option(help="Name of the run.", show_default=False)]
+StageName = Annotated[
+    str | None,
+    typer.Option(help="Stage to move it to: staging, production (implies registering).",
+                 show_default=False),
+]  # fmt: skip
+VersionTag = Annotated[
+    str | None,
+    typer.Option("--version", "--model-version", show_default=False,
+                 help="Your own version, such as 1.0.0, kept as a tag (implies registering)."),
+]  # fmt: skip
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def train(
+    family: TrainableFamily,
+    params: Mapping[str, Any],
+    *,
+    seed: Seed = 0,
+    data: Data = None,
+    experiment_name: Experiment = None,
+    run_name: RunName = None,
+    register: Annotated[
+        bool | None,
+        typer.Option("--register/--no-register", "--register-model", show_default=False,
+                     help="Put it into the registry."),
+    ] = None,
+    stage: StageName = None,
+    version: VersionTag = None,
+    description: Annotated[
+        str, typer.Option(help="What is special about this version.", show_default=False)
+    ] = "",
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Train a family's model, show it happening, and print what came of it."""
+    wanted = wanted_stage(stage)
+    registering = wants_registration(register, stage=wanted, version=version)
+    settings = get_settings()
+    from services.training import run as training
+
+    with interruptible(), TrainingProgress(err, family.name) as progress:
+        result = training.train(
+            family,
+            params=params,
+            seed=seed,
+            source=data,
+            settings=settings,
+            register=registering,
+            stage=wanted,
+            version_tag=version,
+            description=description,
+            run_name=run_name,
+            experiment=experiment_name,
+            report=progress.report,
+            note=progress.note,
+        )
+    if as_json:
+        out.print(json.dumps(result.as_json(), indent=2))
+        return
+    out.print(summary(result))
+    err.print(following(result))
+
+
+def wanted_stage(text: str | None) -> Stage | None:
+    """Return the stage that an option names.
+
+    Raises:
+        UsageError: there is no such stage.
+    """
+    if text is None:
+        return None
+    from services.registry.stages import parse_stage
+
+    try:
+        return parse_stage(text)
+    except InvalidInputError as error:
+        raise UsageError(error.message, where="--stage", expected=error.expected) from None
+
+
+def wants_registration(register: bool | None, *, stage: Stage | None, version: str | None) -> bool:
+    """Say whether the options ask for registration.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    implied = stage is not None or version is not None
+    if register is False and implied:
+        raise UsageError(
+            "Only a registered version has a stage or a version.",
+            where="--no-register",
+            expected="--register, or neither --stage nor --version",
+        )
+    return implied if register is None else register
+
+
+def summary(result: "TrainingResult") -> Table:
+    """Return what came of a training, as a table of two columns."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in result.metrics.items():
+        table.add_row(f"held-out {name}", f"{value:.4f}")
+    table.add_row("trained in", f"{result.seconds:.1f} s")
+    table.add_row("experiment", result.experiment)
+    table.add_row("run", result.link or result.run_id)
+    if result.version is not None:
+        stage = "" if result.stage in {None, Stage.NONE} else f", {result.stage}"
+        table.add_row("registered", f"{result.name} version {result.version}{stage}")
+    return table
+
+
+def following(result: "TrainingResult") -> str:
+    """Return the command that a person probably wants next."""
+    if result.version is None:
+        return "not registered; add --register, or --stage production to serve it"
+    if result.stage is Stage.PRODUCTION:
+        return "a running Slipway serves it within seconds; else: slipway run"
+    return f"next: slipway deploy --model {result.name} --version {result.version} --to production"
+
+
+app = typer.Typer(
+    help="Fit a model, judge it on held-out data, and register it.",
+    no_args_is_help=True,
+    cls=group(train, verb="Train", defaults=True),
+)
 
 
 @app.callback()
 def _group() -> None:
-    """Keep `segmenter` a command of its own while it is the only one."""
+    """Keep `segmenter` a command of its own beside those of the families."""
 
 
-@app.command("segmenter")
-def segmenter(
-    out_folder: Annotated[
-        Path | None, typer.Option("--out", help="Folder; by default DATA_DIR/training/segmenter.")
-    ] = None,
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes to learn from altogether.")] = 24_000,
-    size: Annotated[int, typer.Option(min=64, max=2048, help="Pixels of a scene's side.")] = 256,
-    batch: Annotated[int, typer.Option(min=1, help="Scenes of one step.")] = 4,
-    lr: Annotated[float, typer.Option(min=0.0, help="Highest learning rate.")] = 1.2e-3,
-    seed: Annotated[int, typer.Option(min=0, max=9, help="Which scenes.")] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="0: NUM_THREADS, or every core.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that make scenes.")] = 1,
-    bf16: Annotated[bool, typer.Option("--bf16/--fp32", help="Precision of products.")] = False,
-    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on if begun.")] = True,
-    weights: Annotated[
-        Path | None, typer.Option("--from", help="Weights to start from; else random ones.")
-    ] = None,
-    minutes: Annotated[float, typer.Option(min=0.0, help="Stop after so long; 0: no limit.")] = 0,
-) -> None:
-    """Train the bundled segmenter on generated scenes. Stop it at any time and call it again."""
-    settings = get_settings()
-    from services.training.segmenter.train import TrainOptions, run
-
-    options = TrainOptions(
-        out=out_folder or settings.data_dir / "training" / "segmenter",
-        scenes=scenes,
-        size=size,
-        batch=batch,
-        learning_rate=lr,
-        seed=seed,
-        threads=threads or settings.threads,
-        workers=workers,
-        bf16=bf16,
-        resume=resume,
-        weights=weights,
-        minutes=minutes,
-    )
-    err.print(f"training in {options.out}; Ctrl-C stops it, the same command goes on")
-    model = run(options, report)
-    out.print(f"MODEL_PATH={model.absolute()}")
-
-
-def report(progress: "Progress") -> None:
-    """Print one line of progress."""
-    losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-    err.print(f"{progress.seen}/{progress.scenes} scenes, {progress.rate:.1f} a second, {losses}")
+app.command("segmenter")(segmenter)

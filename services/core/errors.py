@@ -59,6 +59,12 @@ class NotFoundError(SlipwayError):
     code = "not_found"
 
 
+class UnauthorizedError(SlipwayError):
+    """The caller has not shown who it is, or its signature does not fit."""
+
+    code = "unauthorized"
+
+
 class OverloadedError(SlipwayError):
     """The waiting line is full; `retry_after` says when to come back."""
 
@@ -89,6 +95,18 @@ class ModelUnavailableError(SlipwayError):
     code = "model_unavailable"
 
 
+class RegistryUnavailableError(ModelUnavailableError):
+    """MLflow does not answer, so nothing new can be learned from it or changed in it."""
+
+    code = "registry_unavailable"
+
+
+class ConflictError(SlipwayError):
+    """What the caller asks for contradicts what is there."""
+
+    code = "conflict"
+
+
 class ConfigurationError(SlipwayError):
     """A setting is missing, contradictory or names something that is not there."""
 
@@ -99,3 +117,9 @@ class CheckpointError(ConfigurationError):
     """A weights file is unreadable, unsafe, or does not fit the network."""
 
     code = "checkpoint_error"
+
+
+class UntrustedModelError(CheckpointError):
+    """Loading the model could run code of its author, and the operator does not trust it."""
+
+    code = "untrusted_model"

@@ -29,6 +29,8 @@ UNMATCHED = "unmatched"
 _HTTP_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _PHASE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _CONFIDENCE = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+_BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
+_LOAD_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _UPLOAD_BYTES = tuple(float(2**power) for power in range(10, 28, 2))
 
 
@@ -108,10 +110,24 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.prediction_batch_size = Histogram(
+            "prediction_batch_size",
+            "Rows that a model predicted together.",
+            ("model", "version"),
+            buckets=_BATCH_ROWS,
+            registry=self.registry,
+        )
+        self.cache_requests = Counter(
+            "cache_requests_total",
+            "Looks into the cache of answers: hit, miss, error.",
+            ("result",),
+            registry=self.registry,
+        )
+
     def _define_models(self) -> None:
         self.model_memory = Gauge(
             "model_memory_bytes",
-            "Memory that a model's weights take.",
+            "Memory that a model takes, as measured while it was loaded.",
             ("model", "version"),
             registry=self.registry,
         )
@@ -119,6 +135,31 @@ class Metrics:
             "model_loaded_info",
             "1 for each model in memory.",
             ("model", "version", "family", "task", "device"),
+            registry=self.registry,
+        )
+
+        self.model_swaps = Counter(
+            "model_swaps_total",
+            "Changes of the version in production that were followed: swapped, failed.",
+            ("model", "result"),
+            registry=self.registry,
+        )
+        self.model_evictions = Counter(
+            "model_evictions_total",
+            "Versions put out of memory to stay within MEMORY_BUDGET.",
+            ("model",),
+            registry=self.registry,
+        )
+        self.model_load_duration = Histogram(
+            "model_load_duration_seconds",
+            "Time to load and warm a version.",
+            ("model",),
+            buckets=_LOAD_SECONDS,
+            registry=self.registry,
+        )
+        self.registry_up = Gauge(
+            "registry_up",
+            "1 while the last look at MLflow's registry succeeded.",
             registry=self.registry,
         )
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.core import embedded
 from services.core.cores import available_cores
 from services.core.errors import ConfigurationError
 
@@ -49,6 +50,26 @@ class Settings(BaseSettings):
     cors_origins: CommaSeparated = ()
     sentry_dsn: Annotated[str | None, Field(repr=False)] = None
 
+    mlflow_tracking_uri: str | None = None
+    mlflow_port: Annotated[int, Field(ge=1, le=65535)] = 5000
+    mlflow_experiment_name: str | None = None
+    experiment_name: str | None = None
+    mlflow_webhook_secret: Annotated[str | None, Field(repr=False)] = None
+    registry_poll_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 2.0
+    serve_models: CommaSeparated = ()
+    required_models: CommaSeparated = ()
+    trusted_models: CommaSeparated = ()
+    model_name: str = "MNISTClassifier"
+    # 0: six tenths of the memory that this process may have.
+    memory_budget: Annotated[int, Field(ge=0)] = 0
+    max_batch_size: Annotated[int, Field(ge=1, le=100_000)] = 128
+    max_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+    cache: Literal["off", "memory", "redis"] = "memory"
+    cache_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
+    cache_ttl: Seconds = 300.0
+    redis_port: Annotated[int, Field(ge=1, le=65535)] = 6379
+    redis_url: Annotated[str | None, Field(repr=False)] = None
+
     model_path: Path | None = None
     config_path: Path | None = None
     cutler_engine: Literal["native", "detectron2"] = "native"
@@ -70,7 +91,7 @@ class Settings(BaseSettings):
     shutdown_grace: Grace = 20.0
     shutdown_delay: Grace = 1.0
 
-    @field_validator("environment", "log_format", mode="before")
+    @field_validator("environment", "log_format", "cache", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value
@@ -80,7 +101,9 @@ class Settings(BaseSettings):
     def _upper(cls, value: Any) -> Any:
         return value.strip().upper() if isinstance(value, str) else value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator(
+        "cors_origins", "serve_models", "required_models", "trusted_models", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -93,6 +116,14 @@ class Settings(BaseSettings):
         if not all(_ORIGIN.fullmatch(origin) for origin in value):
             raise ValueError("each origin must be exact, such as https://example.org (never *)")
         return value
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLFLOW_TRACKING_URI, or the embedded MLflow: its server if one runs, else its files."""
+        if self.mlflow_tracking_uri is not None:
+            return self.mlflow_tracking_uri
+        server = embedded.running(self.data_dir)
+        return embedded.database_uri(self.data_dir) if server is None else server.uri
 
     @property
     def threads(self) -> int:

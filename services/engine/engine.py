@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from services.core.errors import (
     DeadlineExceededError,
@@ -15,39 +16,68 @@ from services.core.ids import new_id
 from services.core.logging import get_logger
 from services.core.metrics import Metrics
 from services.core.settings import Settings
-from services.engine.host import Loaded, ModelHost, State
-from services.engine.lane import Lane, Ticket
-from services.engine.messages import PredictRequest, PredictResult, Timings
+from services.engine.cache import Answers, open_cache
+from services.engine.fleet import Fleet
+from services.engine.loader import Loader
+from services.engine.messages import PredictRequest, PredictResult
+from services.engine.readiness import Readiness
+from services.engine.resolver import Resolver
+from services.engine.source import ModelSource
+from services.engine.status import ModelStatus
+from services.engine.steps import Steps
 from services.engine.watch import Watch
 from services.engine.workers import Workers, WorkFailed
-from services.families.base import Family
+from services.families.base import Family, Model
+from services.registry.catalogue import Snapshot
 
 _log = get_logger(__name__)
 
 
 class Engine:
-    """Loads every family's model in the background and predicts with those that are ready.
+    """Keeps the versions that should serve in memory and predicts with them.
 
-    `start`, `begin_shutdown` and `close` are called once each, `predict` from one event loop.
+    `start`, `begin_shutdown` and `close` are called once each, `predict` from one event loop,
+    `follow` from any thread.
+
+    Args:
+        source: the registry; without one only what comes with Slipway is served.
     """
 
     def __init__(
-        self, settings: Settings, families: Mapping[str, Family], metrics: Metrics
+        self,
+        settings: Settings,
+        families: Mapping[str, Family],
+        metrics: Metrics,
+        source: ModelSource | None = None,
     ) -> None:
         self._settings = settings
+        self._families = families
         self._metrics = metrics
-        self.hosts = {name: ModelHost(family) for name, family in families.items()}
-        self._lanes: dict[str, Lane] = {}
+        self._source = source
+        self._fleet = Fleet(settings, families, metrics, followed=source is None)
+        self._loader = Loader(settings, families, metrics, self._fleet, source)
+        self._readiness = Readiness(settings, self._fleet, with_source=source is not None)
+        self._answers = Answers(open_cache(settings), metrics)
         self._pool: Workers | None = None
-        self._loader: threading.Thread | None = None
+        self._finder: Workers | None = None
+        self._resolver: Resolver | None = None
         self._draining_since: float | None = None
         self._closed = threading.Event()
 
     def start(self) -> None:
         """Begin loading; returns at once."""
         self._pool = Workers("pool", self._settings.decode_workers)
-        self._loader = threading.Thread(target=self._load_all, name="loader", daemon=True)
+        self._finder = Workers("finder", 1)
+        self._resolver = Resolver(self._fleet, self._source, self._finder)
         self._loader.start()
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Serve what the registry has in production; returns at once.
+
+        A version that is in memory takes over now, any other once it is loaded, warm and tried.
+        A stale snapshot adds models and takes none away.
+        """
+        self._fleet.follow(snapshot)
 
     @property
     def draining(self) -> bool:
@@ -58,22 +88,42 @@ class Engine:
         """Return why the service cannot serve now, or None when it can."""
         if self.draining:
             return "The service is shutting down."
-        for host in self.hosts.values():
-            if host.state is State.FAILED:
-                return f"The model {host.name} failed to load: {host.reason}"
-            if host.state is not State.READY:
-                return f"The model {host.name} is {host.state}."
-        return None
+        return self._readiness.not_ready()
+
+    def health(self) -> dict[str, Any]:
+        """Return `status` (healthy, degraded, starting, failed, draining), `reason`, `models`.
+
+        `models` has the state of each, and the reason where its wanted version failed.
+        """
+        if self.draining:
+            return {**self._readiness.health(), "status": "draining"}
+        return self._readiness.health()
+
+    def statuses(self) -> list[ModelStatus]:
+        """Return what is to be said about each model that is known here."""
+        with self._fleet.changed:
+            return [host.status() for host in self._fleet.hosts.values()]
+
+    def model(self, name: str) -> Model | None:
+        """Return the version that serves under a name; None if none does, or none is known."""
+        host = self._fleet.hosts.get(name)
+        serving = None if host is None else host.serving
+        return None if serving is None else serving.model
 
     def model_for(self, task: str) -> str:
-        """Return the name of the model that serves a task.
+        """Return the name of the model that serves a task, or would.
 
         Raises:
             NotFoundError: no family does.
         """
-        for host in self.hosts.values():
-            if host.task == task:
-                return host.name
+        with self._fleet.changed:
+            found = [host for host in self._fleet.hosts.values() if host.task == task]
+        if found:
+            # One that serves goes first.
+            return min(found, key=lambda host: host.serving is None).name
+        for family in self._families.values():
+            if family.task == task:
+                return family.model_name or family.name
         raise NotFoundError(f"No model here serves the task {task}.", where="model")
 
     async def predict(self, request: PredictRequest) -> PredictResult:
@@ -83,7 +133,7 @@ class Engine:
         running goes on to its end, and keeps its place in line until then.
 
         Raises:
-            NotFoundError: no model has that name.
+            NotFoundError: no model has that name, or it has no such version.
             ModelUnavailableError: it is not ready, or the service is shutting down.
             OverloadedError: too many requests wait already.
             InvalidInputError: the model refuses the payload.
@@ -107,14 +157,20 @@ class Engine:
         self, request: PredictRequest, prediction_id: str, watch: Watch
     ) -> PredictResult:
         started = time.monotonic()
-        loaded = self._find(request.model, watch)
+        pool, resolver = self._pool, self._resolver
+        if pool is None or resolver is None or self._closed.is_set():
+            raise ModelUnavailableError("The service is shutting down.", retry_after=1)
         limit = self._settings.request_timeout
         timeout = limit if request.timeout is None else min(request.timeout, limit)
-        work = _Work(self._the_pool(), loaded, started + timeout, watch)
-        ticket = loaded.lane.admit(timeout)
+        deadline = started + timeout
         try:
             async with asyncio.timeout(timeout) as clock:
-                output, timings = await work.run(request.payload, ticket)
+                loaded, ticket, stage = await resolver.enter(request, deadline, watch)
+                try:
+                    steps = Steps(loaded, ticket, deadline, watch, pool, self._answers)
+                    answer = await steps.run(request.payload)
+                finally:
+                    ticket.let_go()
         except TimeoutError as error:
             if not clock.expired():  # pragma: no cover - a model's own is wrapped
                 raise
@@ -122,11 +178,16 @@ class Engine:
                 f"The prediction was not ready within {timeout:g} seconds.",
                 expected="fewer requests at once, a smaller input, or a longer REQUEST_TIMEOUT",
             ) from error
-        finally:
-            ticket.let_go()
-        watch.succeeded(loaded.model, output, timings)
-        seconds = time.monotonic() - started
-        return PredictResult(prediction_id, loaded.model.info, output, timings, seconds)
+        watch.succeeded(answer.timings, answer.confidences)
+        return PredictResult(
+            id=prediction_id,
+            model=loaded.model.info,
+            output=answer.output,
+            timings=answer.timings,
+            seconds=time.monotonic() - started,
+            stage=stage,
+            cached=answer.cached,
+        )
 
     def begin_shutdown(self) -> None:
         """Say on every readiness check that the end is near; requests are still served."""
@@ -139,6 +200,7 @@ class Engine:
         self.begin_shutdown()
         self._closed.set()
         await asyncio.to_thread(self._close)
+        await self._answers.close()
 
     def _close(self) -> None:
         begun = self._draining_since or time.monotonic()
@@ -148,91 +210,20 @@ class Engine:
             # A moment is left even when the grace is used up: threads end in microseconds.
             return max(0.1, until - time.monotonic())
 
-        if self._loader is not None:
-            # First, for it may still add a lane.
-            self._loader.join(left())
-        lanes = list(self._lanes.values())
-        for lane in lanes:
-            if not lane.wait_idle(left()):
-                _log.warning("work abandoned", device=lane.device, places=lane.taken())
-            lane.close()
+        self._fleet.close()
+        if self._finder is not None:
+            self._finder.close()
+        # What it still loads is put away by itself.
+        self._loader.join(left())
+        loaded = self._fleet.shelf.all()
+        for one in loaded:
+            if not one.lane.admission.wait_idle(left()):
+                _log.warning("work abandoned", model=one.ref.name, requests=one.in_flight)
+            one.lane.close()
         if self._pool is not None:
             self._pool.close()
-        # A model that is still running must keep its memory; the process ends anyway.
-        ended = [lane.join(left()) for lane in lanes]
-        if all(ended):
-            for host in self.hosts.values():
-                host.close()
+        for one in loaded:
+            # A model that is still running must keep its memory; the process ends anyway.
+            if one.lane.join(left()) and not one.in_flight:
+                one.model.close()
         _log.info("engine closed")
-
-    def _the_pool(self) -> Workers:
-        if self._pool is None or self._closed.is_set():
-            raise ModelUnavailableError("The service is shutting down.", retry_after=1)
-        return self._pool
-
-    def _find(self, name: str, watch: Watch) -> Loaded:
-        host = self.hosts.get(name)
-        if host is None:
-            raise NotFoundError("There is no model of that name.", where="model")
-        watch.of_unready(name)
-        loaded = host.use()
-        watch.of(loaded.model.info)
-        return loaded
-
-    def _load_all(self) -> None:
-        for host in self.hosts.values():
-            if self._closed.is_set():
-                return
-            self._load(host)
-
-    def _load(self, host: ModelHost) -> None:
-        model = host.load(self._settings)
-        if model is None:
-            return
-        info = model.info
-        try:
-            if self._closed.is_set():
-                raise ModelUnavailableError("The service is shutting down.")
-            host.warming()
-            if info.device not in self._lanes:
-                self._lanes[info.device] = Lane(info.device, self._settings.max_queue)
-            lane = self._lanes[info.device]
-            lane.warm(model.warm)
-        # Whatever it was, the other models still want to be loaded.
-        except BaseException as error:
-            model.close()
-            host.fail(error.__cause__ or error)
-            return
-        self._metrics.model_memory.labels(info.name, info.version).set(info.memory_bytes)
-        self._metrics.model_loaded.labels(
-            info.name, info.version, info.family, info.task, info.device
-        ).set(1)
-        host.ready(Loaded(model, lane))
-
-
-class _Work:
-    """The three steps of one prediction, each where it fits."""
-
-    def __init__(self, pool: Workers, loaded: Loaded, deadline: float, watch: Watch) -> None:
-        self._pool = pool
-        self._loaded = loaded
-        self._deadline = deadline
-        self._watch = watch
-
-    async def run(self, payload: object, ticket: Ticket) -> tuple[object, Timings]:
-        """Return the model's output and the seconds each step took."""
-        model, deadline = self._loaded.model, self._deadline
-        self._watch.phase = "preprocess"
-        job = self._pool.submit(lambda: model.preprocess(payload), deadline=deadline)
-        before = await asyncio.wrap_future(ticket.held_by(job))
-        self._watch.phase = "inference"
-        job = self._loaded.lane.run(lambda: model.infer(before.value), deadline)
-        raw = await asyncio.wrap_future(ticket.held_by(job))
-        self._watch.phase = "postprocess"
-        # Urgent: what is nearly done goes before what only begins.
-        job = self._pool.submit(
-            lambda: model.postprocess(before.value, raw.value), deadline=deadline, urgent=True
-        )
-        after = await asyncio.wrap_future(ticket.held_by(job))
-        queue = before.waited + raw.waited + after.waited
-        return after.value, Timings(queue, before.ran, raw.ran, after.ran)

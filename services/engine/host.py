@@ -1,97 +1,193 @@
-"""One model's life: loading, warming, ready, or failed with a reason."""
+"""One model by name: the versions of it that are in memory, and the one that should serve."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from services.core.errors import ModelUnavailableError, SlipwayError
-from services.core.logging import get_logger
-from services.core.settings import Settings
-from services.engine.lane import Lane
-from services.families.base import Family, Model
+from services.core.errors import (
+    ModelUnavailableError,
+    NotFoundError,
+    RegistryUnavailableError,
+    SlipwayError,
+)
+from services.engine.loaded import Loaded
+from services.engine.status import FailureStatus, ModelStatus, State, VersionStatus
+from services.families.base import Artifact
+from services.registry.catalogue import RegisteredModel, Stage, VersionRef
 
-_log = get_logger(__name__)
+Identity = tuple[str, str, int]
 
+# The source of versions that come from no registry.
+BUILTIN = "builtin"
 
-class State(StrEnum):
-    """Where a model is in its life."""
-
-    STARTING = "starting"
-    LOADING = "loading"
-    WARMING = "warming"
-    READY = "ready"
-    FAILED = "failed"
-    CLOSED = "closed"
+_FIRST_RETRY = 30.0
+_LONGEST_RETRY = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A model in memory and the lane of its device."""
+class Failure:
+    """Why a version is not in memory; times in seconds since 1970, `next_try` None for never."""
 
-    model: Model
-    lane: Lane
+    ref: VersionRef
+    reason: str
+    since: float
+    next_try: float | None
+    attempts: int = 1
+    # Not the exception itself: its traceback would keep the model in memory.
+    kind: type[BaseException] = ModelUnavailableError
+
+    def error(self) -> SlipwayError:
+        """Return what a request for this very version is told."""
+        if issubclass(self.kind, NotFoundError | RegistryUnavailableError):
+            return self.kind(self.reason, where="version")
+        return ModelUnavailableError(
+            f"Version {self.ref.version} of {self.ref.name} cannot be loaded: {self.reason}"
+        )
 
 
-class ModelHost:
-    """Holds the model of one family. Loaded by one thread, read by any."""
+class Host:
+    """Holds the versions of one model. Changed under the fleet's lock only, read by any thread."""
 
-    def __init__(self, family: Family) -> None:
-        self.name = family.name
-        self.task = family.task
-        self.state = State.STARTING
-        self.reason: str | None = None
-        self._family = family
-        self._loaded: Loaded | None = None
+    def __init__(self, name: str, family: str | None = None, task: str | None = None) -> None:
+        self.name = name
+        self.family = family
+        self.task = task
+        self.builtin: Artifact | None = None
+        self.registered: RegisteredModel | None = None
+        self.wanted: VersionRef | None = None
+        self.serving: Loaded | None = None
+        self.previous: Loaded | None = None
+        self.versions: dict[Identity, Loaded] = {}
+        self.failures: dict[Identity, Failure] = {}
+        self.loading: tuple[VersionRef, State] | None = None
+        # Put out of memory to make room; the next request brings it back.
+        self.evicted = False
+        # What versions took when they were here before.
+        self.known_bytes: dict[Identity, int] = {}
 
-    def load(self, settings: Settings) -> Model | None:
-        """Load the model; on failure remember why and return None."""
-        self.state = State.LOADING
-        _log.info("model loading", model=self.name)
-        try:
-            return self._family.load(settings)
-        except Exception as error:
-            self.fail(error)
+    @property
+    def failure(self) -> Failure | None:
+        """Why the wanted version does not serve, if it failed."""
+        return None if self.wanted is None else self.failures.get(self.wanted.identity)
+
+    @property
+    def state(self) -> State:
+        """Where the model is, for those who do not name a version."""
+        if self.serving is not None:
+            return State.READY
+        if self.evicted:
+            return State.EVICTED
+        if self.wanted is None:
+            return State.IDLE
+        if self.loading is not None and self.loading[0].identity == self.wanted.identity:
+            return self.loading[1]
+        return State.STARTING if self.failure is None else State.FAILED
+
+    def due(self, now: float) -> bool:
+        """Whether the wanted version is to be loaded now."""
+        if self.wanted is None or self.evicted:
+            return False
+        if self.serving is not None and self.serving.ref.identity == self.wanted.identity:
+            return False
+        failure = self.failure
+        return failure is None or (failure.next_try is not None and failure.next_try <= now)
+
+    def held(self, version: str) -> Loaded | None:
+        """Return the version of that number, if it is in memory; of two, the newer one."""
+        found = [one for one in list(self.versions.values()) if one.ref.version == version]
+        return max(found, key=lambda one: one.ref.created, default=None)
+
+    def known(self, version: str | None, stage: Stage | None) -> VersionRef | None:
+        """Return a version that the last look at the registry showed, without asking again."""
+        if self.wanted is not None and version == self.wanted.version:
+            return self.wanted
+        model = self.registered
+        if model is None:
             return None
+        if version is None:
+            return model.staging if stage is Stage.STAGING else None
+        shown = (model.production, model.staging, model.previous, model.latest)
+        return next((ref for ref in shown if ref is not None and ref.version == version), None)
 
-    def warming(self) -> None:
-        """The model is in memory and runs for the first time."""
-        self.state = State.WARMING
+    def stage_of(self, ref: VersionRef) -> Stage:
+        """Return a version's stage, by the latest look at the registry."""
+        model = self.registered
+        if model is not None:
+            for shown in (model.production, model.staging, model.previous, model.latest):
+                if shown is not None and shown.identity == ref.identity:
+                    return shown.stage
+        # It held one of these when it was found, and somebody else holds it now.
+        left = ref.stage in (Stage.PRODUCTION, Stage.STAGING)
+        return Stage.ARCHIVED if left else ref.stage
 
-    def ready(self, loaded: Loaded) -> None:
-        """The model may be asked from now on."""
-        self._loaded = loaded
-        self.state = State.READY
-        info = loaded.model.info
-        _log.info("model ready", model=info.name, version=info.version, device=info.device)
+    def failed(self, ref: VersionRef, error: BaseException, now: float) -> Failure:
+        """Remember why a version could not be loaded, and when to try again."""
+        before = self.failures.get(ref.identity)
+        attempts = 1 if before is None else before.attempts + 1
+        pause = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(attempts - 1, 10))
+        since = now if before is None else before.since
+        failure = Failure(ref, reason_of(error), since, now + pause, attempts, type(error))
+        self.failures[ref.identity] = failure
+        return failure
 
-    def fail(self, error: BaseException) -> None:
-        """The model cannot serve; say why without giving away what an exception carries."""
-        self.state = State.FAILED
-        if isinstance(error, SlipwayError):
-            hints = (error.where, error.expected and f"expected {error.expected}")
-            hint = "; ".join(text for text in hints if text)
-            self.reason = f"{error.message} ({hint})" if hint else error.message
-        else:
-            self.reason = f"Loading failed: {type(error).__name__}; the log says more."
-        _log.error("model failed", model=self.name, reason=self.reason, exc_info=error)
+    def unavailable(self) -> ModelUnavailableError:
+        """Return the error for a request that names no version while none serves."""
+        if self.state is State.FAILED and self.failure is not None:
+            return ModelUnavailableError(
+                f"The model {self.name} failed to load: {self.failure.reason}"
+            )
+        if self.state is State.IDLE:
+            return ModelUnavailableError(
+                f"No version of {self.name} is in production.",
+                where="model",
+                expected=f"a promotion (slipway models promote {self.name} VERSION, or"
+                " POST /models/transition), or a request that names a version",
+            )
+        return ModelUnavailableError(f"The model {self.name} is {self.state}.", retry_after=2)
 
-    def use(self) -> Loaded:
-        """Return the model to predict with.
+    def status(self) -> ModelStatus:
+        """Return what is to be said about the model now."""
+        failure = self.failure
+        versions = [self._version(one) for one in self.versions.values()]
+        if self.loading is not None and self.loading[0].identity not in self.versions:
+            ref, state = self.loading
+            stage = self.stage_of(ref)
+            versions.append(VersionStatus(ref.version, stage, state, 0, "", False, 0.0, 0))
+        return ModelStatus(
+            name=self.name,
+            family=self.family,
+            task=self.task,
+            state=self.state,
+            serving=None if self.serving is None else self.serving.ref.version,
+            wanted=None if self.wanted is None else self.wanted.version,
+            versions=tuple(versions),
+            failure=None
+            if failure is None
+            else FailureStatus(
+                failure.ref.version, failure.reason, failure.since, failure.next_try
+            ),
+        )
 
-        Raises:
-            ModelUnavailableError: it is not ready, or failed.
-        """
-        if self._loaded is not None and self.state is State.READY:
-            return self._loaded
-        if self.state is State.FAILED:
-            raise ModelUnavailableError(f"The model {self.name} failed to load: {self.reason}")
-        raise ModelUnavailableError(f"The model {self.name} is {self.state}.", retry_after=2)
+    def _version(self, one: Loaded) -> VersionStatus:
+        return VersionStatus(
+            version=one.ref.version,
+            stage=self.stage_of(one.ref),
+            state=State.READY,
+            memory_bytes=one.memory_bytes,
+            device=one.model.info.device,
+            light=one.is_light,
+            last_used=one.last_used,
+            in_flight=one.in_flight,
+        )
 
-    def model(self) -> Model | None:
-        """Return the model if it is in memory and ready."""
-        return self._loaded.model if self._loaded and self.state is State.READY else None
 
-    def close(self) -> None:
-        """Give the model's memory back."""
-        loaded, self._loaded, self.state = self._loaded, None, State.CLOSED
-        if loaded is not None:
-            loaded.model.close()
+def builtin_ref(artifact: Artifact) -> VersionRef:
+    """Return the version that comes with Slipway; it was never created in a registry."""
+    return VersionRef(artifact.name, artifact.version, source=BUILTIN, created=0)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why something failed, without giving away what a foreign exception carries."""
+    if not isinstance(error, SlipwayError):
+        return f"Loading failed: {type(error).__name__}; the log says more."
+    hints = (error.where, error.expected and f"expected {error.expected}")
+    hint = "; ".join(text for text in hints if text)
+    return f"{error.message} ({hint})" if hint else error.message

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.families.base import ModelInfo
+from services.registry.catalogue import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,14 +12,18 @@ class PredictRequest:
     """One prediction to make.
 
     Attributes:
-        model: name of the model.
+        model: name of the registered model.
         payload: the family's input, already decoded from the protocol.
+        version: which version; None: the one that `stage` names.
+        stage: whose version; None with no version: the one in production.
         mode: how it was asked for; a label of the metrics.
         timeout: seconds until the answer is no longer wanted; the engine's own limit caps it.
     """
 
     model: str
     payload: Any
+    version: str | None = None
+    stage: Stage | None = None
     mode: str = "sync"
     timeout: float | None = None
 
@@ -39,10 +44,12 @@ class PredictResult:
 
     Attributes:
         id: under which it is recorded.
-        model: the model that made it.
+        model: the version that made it, wholly.
+        stage: that version's stage when the request was resolved.
         output: the family's output.
         timings: seconds for each phase.
         seconds: from admission to the answer.
+        cached: the output was kept from an equal request.
     """
 
     id: str
@@ -50,3 +57,5 @@ class PredictResult:
     output: Any
     timings: Timings
     seconds: float
+    stage: Stage = Stage.NONE
+    cached: bool = False

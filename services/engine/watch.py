@@ -1,7 +1,6 @@
 """What is counted, timed and logged about each prediction, however it ends."""
 
 import asyncio
-from typing import Any, Protocol, runtime_checkable
 
 from services.core.errors import (
     DeadlineExceededError,
@@ -13,7 +12,7 @@ from services.core.errors import (
 from services.core.logging import get_logger
 from services.core.metrics import Metrics
 from services.engine.messages import Timings
-from services.families.base import Model, ModelInfo
+from services.engine.meters import Meters
 
 _log = get_logger(__name__)
 
@@ -29,14 +28,6 @@ _REJECTIONS: tuple[tuple[type[SlipwayError], str], ...] = (
 )
 
 
-@runtime_checkable
-class Confident(Protocol):
-    """A model that can say how sure it was of an output."""
-
-    def confidences(self, output: Any) -> list[float]:
-        """Return the scores, 0 to 1, of what the output holds."""
-
-
 class Watch:
     """The record of one prediction while it is being made."""
 
@@ -46,27 +37,23 @@ class Watch:
         self._id = prediction_id
         # Only names of models that exist may become labels.
         self._model, self._version = "unknown", "none"
+        self._meters: Meters | None = None
         self.phase = "admission"
 
-    def of(self, info: ModelInfo) -> None:
-        """From now on the prediction belongs to this model."""
-        self._model, self._version = info.name, info.version
-
-    def of_unready(self, name: str) -> None:
-        """The prediction is for a model that is known but not in memory."""
+    def of_model(self, name: str) -> None:
+        """The prediction is for a model that is known, whether in memory or not."""
         self._model = name
 
-    def succeeded(self, model: Model, output: Any, timings: Timings) -> None:
+    def of(self, meters: Meters) -> None:
+        """From now on the prediction belongs to this version."""
+        self._meters = meters
+        self._model, self._version = meters.name, meters.version
+
+    def succeeded(self, timings: Timings, confidences: list[float]) -> None:
         """Count an answered prediction and time its phases."""
         self._count("success")
-        for phase in ("queue", "preprocess", "inference", "postprocess"):
-            self._metrics.prediction_duration.labels(self._model, self._version, phase).observe(
-                getattr(timings, phase)
-            )
-        if isinstance(model, Confident):
-            scores = self._metrics.prediction_confidence.labels(self._model, self._version)
-            for score in model.confidences(output):
-                scores.observe(score)
+        if self._meters is not None:
+            self._meters.answered(timings, confidences)
 
     def failed(self, error: BaseException) -> None:
         """Count a prediction without an answer."""

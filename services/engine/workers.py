@@ -31,6 +31,31 @@ class Done(Generic[T]):
     ran: float
 
 
+def as_failure(error: BaseException) -> Exception:
+    """Return an error of ours as it is, and any other as the cause of a WorkFailed."""
+    if isinstance(error, SlipwayError):
+        return error
+    failure = WorkFailed(type(error).__name__)
+    failure.__cause__ = error
+    return failure
+
+
+def run_here(work: Callable[[], T]) -> "Done[T]":
+    """Run a job in this very thread, as quick ones are on the event loop.
+
+    Raises:
+        SlipwayError, WorkFailed: as a job's future would.
+    """
+    started = time.monotonic()
+    try:
+        value = work()
+    except KeyboardInterrupt:  # the operator's, not the model's
+        raise
+    except BaseException as error:
+        raise as_failure(error) from error
+    return Done(value, 0.0, time.monotonic() - started)
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     work: Callable[[], Any] | None
@@ -74,9 +99,8 @@ class Workers:
             else:
                 self._line.append(job)
             self._changed.notify()
-        job.future.add_done_callback(
-            lambda future: self._forget(job) if future.cancelled() else None
-        )
+        # The future must not refer to the job, or its result waits for the collector.
+        job.future.add_done_callback(self._forget)
         return job.future
 
     def waiting(self) -> int:
@@ -100,14 +124,14 @@ class Workers:
             thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _forget(self, job: _Job) -> None:
-        if not job.future.cancelled():
+    def _forget(self, future: "Future[Any]") -> None:
+        if not future.cancelled():
             return
         with self._changed:
-            if job in self._line:
-                self._line.remove(job)
-        # Job and future refer to each other; the payload must not wait for the collector.
-        job.work = None
+            for job in self._line:
+                if job.future is future:
+                    self._line.remove(job)
+                    return
 
     def _next(self) -> _Job | None:
         with self._changed:
@@ -132,14 +156,10 @@ def _execute(job: _Job) -> None:
     assert work is not None  # it goes only with the job's cancellation
     try:
         value = work()
-    except SlipwayError as error:
-        job.future.set_exception(error)
     # Everything, SystemExit and StopIteration included: raised into the event loop some would
     # end it, and the thread must outlive whatever a model does.
     except BaseException as error:
-        failure = WorkFailed(type(error).__name__)
-        failure.__cause__ = error
-        job.future.set_exception(failure)
+        job.future.set_exception(as_failure(error))
     else:
         ended = time.monotonic()
         job.future.set_result(Done(value, started - job.submitted, ended - started))

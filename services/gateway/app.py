@@ -11,8 +11,10 @@ from services.core.settings import Settings
 from services.engine.engine import Engine
 from services.families import discover
 from services.families.base import Family
+from services.gateway.choice import Choice
 from services.gateway.errors import install_error_handlers
 from services.gateway.middleware import install_middleware
+from services.gateway.registry_desk import RegistryDesk
 from services.gateway.routes import install_routes
 from services.gateway.sentry import start_sentry
 
@@ -25,14 +27,17 @@ Serves models over HTTP. Every answer carries `X-Request-ID`; an answered predic
 def create_app(settings: Settings, families: Mapping[str, Family] | None = None) -> FastAPI:
     """Build the application. Models load in the background once it starts.
 
-    `families` replaces those found in `services.families`.
+    With MLFLOW_TRACKING_URI it follows that registry; without it only what comes with Slipway
+    serves. `families` replaces those found in `services.families`.
 
     Raises:
         ConfigurationError: a family is malformed.
     """
     start_sentry(settings)
     metrics = Metrics()
-    engine = Engine(settings, discover() if families is None else families, metrics)
+    families = discover() if families is None else families
+    desk = RegistryDesk(settings, families, metrics)
+    engine = Engine(settings, families, metrics, source=desk.registry)
     app = FastAPI(
         title="Slipway",
         version=__version__,
@@ -48,6 +53,9 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.engine = engine
+    app.state.families = families
+    app.state.desk = desk
+    app.state.choice = Choice(families, settings, engine)
     install_error_handlers(app)
     install_routes(app)
     install_middleware(app, settings, metrics, engine)
@@ -57,7 +65,10 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
+    desk: RegistryDesk = app.state.desk
     engine.start()
+    desk.start(engine)
     yield
     # Not in a `finally`: a shutdown that is forced by a second signal must not wait here.
+    await desk.close()
     await engine.close()

@@ -1,5 +1,6 @@
 """What routes may ask the application for."""
 
+from collections.abc import Mapping
 from typing import cast
 
 from starlette.requests import Request
@@ -7,6 +8,9 @@ from starlette.requests import Request
 from services.core.metrics import Metrics
 from services.core.settings import Settings
 from services.engine.engine import Engine
+from services.families.base import Family
+from services.gateway.choice import Choice
+from services.gateway.registry_desk import RegistryDesk
 
 
 def get_engine(request: Request) -> Engine:
@@ -22,3 +26,18 @@ def get_settings(request: Request) -> Settings:
 def get_metrics(request: Request) -> Metrics:
     """The application's metrics."""
     return cast(Metrics, request.app.state.metrics)
+
+
+def get_choice(request: Request) -> Choice:
+    """Which family a body is for."""
+    return cast(Choice, request.app.state.choice)
+
+
+def get_desk(request: Request) -> RegistryDesk:
+    """The registry, as far as the application has one."""
+    return cast(RegistryDesk, request.app.state.desk)
+
+
+def get_families(request: Request) -> Mapping[str, Family]:
+    """Every family, by its name."""
+    return cast(Mapping[str, Family], request.app.state.families)

@@ -10,6 +10,9 @@ from services.core.errors import ClientGoneError
 
 T = TypeVar("T")
 
+# What is answered sooner needs nobody to watch the line.
+_PATIENCE = 0.005
+
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Return what `work` returns; cancel it as soon as the caller disconnects.
@@ -19,19 +22,44 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         ClientGoneError: the caller left first.
     """
-    task = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_disconnected(request))
+    watch = _Watch(request)
     try:
-        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientGoneError("The caller hung up before the answer was ready.")
+        return await work
+    except asyncio.CancelledError:
+        if not watch.hung_up or watch.task.uncancel() > 0:
+            # Somebody else's too, such as the end of a shutdown's grace.
+            raise
+        raise ClientGoneError("The caller hung up before the answer was ready.") from None
     finally:
-        task.cancel()
-        watcher.cancel()
-        await asyncio.gather(task, watcher, return_exceptions=True)
+        watch.end()
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Cancels the current task when the caller disconnects."""
+
+    def __init__(self, request: Request) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.task: asyncio.Task[Any] = task
+        self.hung_up = False
+        self._over = False
+        self._request = request
+        self._watcher: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._begin)
+
+    def end(self) -> None:
+        """Watch no more."""
+        self._over = True
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        if not self._over:
+            self.hung_up = True
+            self.task.cancel()

@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from services.core.errors import (
     ClientGoneError,
+    ConflictError,
     DeadlineExceededError,
     InvalidInputError,
     ModelUnavailableError,
@@ -21,6 +22,7 @@ from services.core.errors import (
     PayloadTooLargeError,
     PredictionFailedError,
     SlipwayError,
+    UnauthorizedError,
     UnsupportedMediaError,
 )
 
@@ -45,7 +47,9 @@ class UploadTimeoutError(SlipwayError):
 
 STATUS: dict[type[SlipwayError], int] = {
     MalformedRequestError: 400,
+    UnauthorizedError: 401,
     NotFoundError: 404,
+    ConflictError: 409,
     UploadTimeoutError: 408,
     PayloadTooLargeError: 413,
     UnsupportedMediaError: 415,

@@ -2,25 +2,41 @@
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from services.gateway.schemas import ErrorResponse
 
 _DESCRIPTIONS = {
-    400: "The body breaks its protocol, such as a form with a broken boundary.",
+    400: "The body breaks its protocol: a form with a broken boundary, JSON that is none.",
+    401: "The signature is missing or does not fit.",
     404: "There is no such thing.",
+    409: "It contradicts what is there.",
     408: "The body took longer than UPLOAD_TIMEOUT.",
     413: "The file has too many bytes, or the picture too many pixels.",
-    415: "Not a JPEG, PNG or WEBP, or not what its label says.",
-    422: "A field is missing, a parameter is out of range, or the picture is damaged.",
+    415: "Neither of the media types that are accepted here, or not what its label says.",
+    422: "A field is missing or does not fit, or the picture is damaged.",
     429: "Too many requests are waiting; `Retry-After` says when to come back.",
     500: "The model, or Slipway itself, failed.",
-    503: "The model is loading, failed to load, or the service is shutting down.",
-    504: "The answer was not ready within REQUEST_TIMEOUT.",
+    503: "The model or MLflow is not there now, or the service is shutting down.",
+    504: "The answer was not ready in time.",
 }
 _RETRY_AFTER = {
     "Retry-After": {
         "description": "Seconds after which to try again.",
         "schema": {"type": "integer", "minimum": 1},
     }
+}
+
+_PREDICTION_ID = {"X-Prediction-ID": {"schema": {"type": "string", "format": "uuid"}}}
+_PAYLOAD = {
+    "type": "object",
+    "description": "The field that the model takes (see the examples), or `inputs`: a list of"
+    " records, a list of rows, or columns. `params` beside it, where the model has any.",
+    "properties": {
+        "inputs": {"anyOf": [{"type": "array"}, {"type": "object"}]},
+        "params": {"type": "object"},
+    },
+    "additionalProperties": True,
 }
 
 Responses = dict[int | str, dict[str, Any]]
@@ -36,8 +52,31 @@ def error_responses(*statuses: int) -> Responses:
     return documented
 
 
-def picture_form(field: str) -> dict[str, Any]:
+def answer_responses(model: type[BaseModel], description: str, *errors: int) -> Responses:
+    """Document the answer of a prediction, and the errors that may come instead."""
+    answer = {"model": model, "description": description, "headers": _PREDICTION_ID}
+    return {200: answer, **error_responses(*errors)}
+
+
+def picture_form(field: str = "file") -> dict[str, Any]:
     """Document a multipart body with one picture in `field`."""
+    return {"requestBody": {"required": True, "content": _form(field)}}
+
+
+def json_body(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
+    """Document a JSON body that the route reads itself."""
+    content = {"application/json": {"schema": schema, "examples": examples}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def either_body(examples: dict[str, Any]) -> dict[str, Any]:
+    """Document a body that is a JSON object or a form with a picture."""
+    documented = json_body(_PAYLOAD, examples)
+    documented["requestBody"]["content"] |= _form("file")
+    return documented
+
+
+def _form(field: str) -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": [field],
@@ -50,5 +89,4 @@ def picture_form(field: str) -> dict[str, Any]:
         },
     }
     encoding = {field: {"contentType": "image/jpeg, image/png, image/webp"}}
-    content = {"multipart/form-data": {"schema": schema, "encoding": encoding}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"multipart/form-data": {"schema": schema, "encoding": encoding}}

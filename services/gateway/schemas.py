@@ -1,8 +1,8 @@
-"""The JSON that the gateway answers with, as it stands in the OpenAPI document."""
+"""The JSON that the gateway takes and answers with, as it stands in the OpenAPI document."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ErrorDetail(BaseModel):
@@ -62,11 +62,22 @@ class ModelName(BaseModel):
     version: str
 
 
-class ProcessImageResponse(BaseModel):
+class PredictionResponse(BaseModel):
+    """The model's output, and which version made it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    prediction_id: str = Field(description="Also in the header X-Prediction-ID.")
+    model_name: str
+    model_version: str
+    model_stage: str = Field(examples=["Production"])
+    timestamp: str = Field(description="When it was answered, in UTC (ISO 8601).")
+
+
+class ProcessImageResponse(PredictionResponse):
     """Every object found in a picture, by descending score."""
 
     success: bool
-    prediction_id: str = Field(description="Also in the header X-Prediction-ID.")
     model: ModelName
     threshold: float = Field(description="Lowest score that was returned.")
     image_size: ImageSize
@@ -90,13 +101,31 @@ class ServiceInfo(BaseModel):
     endpoints: dict[str, str]
 
 
+class Failure(BaseModel):
+    """A version that should serve and could not be brought to it; the one before goes on."""
+
+    version: str
+    reason: str
+    since: str
+    next_try: str | None
+
+
+class ModelFailure(Failure):
+    """The same, with the model's name."""
+
+    model: str
+
+
 class Health(BaseModel):
     """A summary for people and dashboards."""
 
-    status: str = Field(description="healthy, starting, failed or draining.")
+    status: str = Field(description="healthy, degraded, starting, failed or draining.")
     version: str
+    service: str
+    reason: str | None = Field(description="Why it is not healthy.")
     services: dict[str, str]
-    models: dict[str, bool] = Field(description="Whether each model is in memory and warm.")
+    models: dict[str, bool] = Field(description="Whether each model answers.")
+    failures: list[ModelFailure]
 
 
 class Alive(BaseModel):
@@ -112,8 +141,17 @@ class Ready(BaseModel):
     models: dict[str, str]
 
 
+class ServedModel(BaseModel):
+    """What serves under a name."""
+
+    loaded: bool
+    uri: str
+    version: str | None
+    stage: str | None
+
+
 class ModelInfoResponse(BaseModel):
-    """What a model in memory says about itself."""
+    """What a model in memory says about itself, and which others there are."""
 
     name: str
     version: str
@@ -122,3 +160,124 @@ class ModelInfoResponse(BaseModel):
     device: str
     memory_bytes: int
     details: dict[str, Any]
+    models: dict[str, ServedModel]
+    mlflow_tracking_uri: str | None = Field(description="Without credentials.")
+
+
+class Classes(BaseModel):
+    """The labels that a model gives."""
+
+    classes: list[str]
+    model: str
+
+
+class VersionInMemory(BaseModel):
+    """A version in memory, or on its way there."""
+
+    version: str
+    stage: str
+    state: str
+    memory_bytes: int
+    device: str
+    in_flight: int
+    last_used: str | None
+
+
+class ModelEntry(BaseModel):
+    """A model: who holds which stage, and what of it is in memory."""
+
+    name: str
+    latest_version: str | None
+    latest_stage: str | None = Field(examples=["Production"])
+    production_version: str | None
+    staging_version: str | None
+    previous_version: str | None = Field(description="Held production before.")
+    family: str | None
+    task: str | None
+    state: str
+    serving_version: str | None = Field(
+        description="What answers now: behind production while that loads, or if it failed."
+    )
+    memory_bytes: int
+    placement: str | None
+    failure: Failure | None
+    versions_in_memory: list[VersionInMemory]
+
+
+class ModelList(BaseModel):
+    """Every model that is registered or in memory."""
+
+    models: list[ModelEntry]
+    total_count: int
+    stale: bool = Field(description="MLflow does not answer; this is what it said last.")
+
+
+class VersionEntry(BaseModel):
+    """A registered version."""
+
+    version: str
+    stage: str
+    run_id: str | None
+    created: str
+    tags: dict[str, str]
+
+
+class ModelDetails(ModelEntry):
+    """A model with its versions and what it takes."""
+
+    versions: list[VersionEntry]
+    signature: dict[str, Any] | None
+    example: Any = Field(description="A body that the model answers.")
+    input: str | None = Field(description="What `POST /models/{name}/predict` takes.")
+    stale: bool
+
+
+class TransitionRequest(BaseModel):
+    """Move a version to a stage."""
+
+    model_config = ConfigDict(protected_namespaces=(), strict=True)
+
+    model_name: Annotated[str, Field(min_length=1, max_length=250)]
+    version: (
+        Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | Annotated[int, Field(ge=1, lt=10**18)]
+    )
+    stage: Annotated[
+        str,
+        Field(
+            max_length=32,
+            description="none (or development), staging, production or archived, in any case.",
+        ),
+    ]
+
+
+class TransitionResponse(BaseModel):
+    """It was moved."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    success: bool
+    model_name: str
+    version: str
+    stage: str
+    previous_version: str | None = Field(description="Held the stage until now.")
+    message: str
+
+
+class Accepted(BaseModel):
+    """It was taken note of."""
+
+    accepted: bool
+
+
+class ExperimentList(BaseModel):
+    """MLflow's experiments: `experiment_id`, `name`, `total_runs`, `best_run`."""
+
+    experiments: list[dict[str, Any]]
+    total_count: int
+
+
+class RunList(BaseModel):
+    """MLflow's runs, the newest first."""
+
+    runs: list[dict[str, Any]]
+    total_count: int

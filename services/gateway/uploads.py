@@ -1,5 +1,7 @@
 """Read one picture out of a multipart form, within limits, and without trusting its labels."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from python_multipart.exceptions import FormParserError
@@ -10,8 +12,12 @@ from starlette.requests import Request
 from services.core.errors import InvalidInputError, PayloadTooLargeError, UnsupportedMediaError
 from services.core.image_headers.kinds import ACCEPTED, describe, sniff
 from services.core.metrics import Metrics
+from services.families.base import Picture
+from services.gateway.dependencies import get_metrics, get_settings
 from services.gateway.errors import MalformedRequestError
 
+FIELD = "file"
+FORM = "multipart/form-data"
 # What a form adds to its file: boundaries, part headers and a few small fields.
 FORM_ALLOWANCE = 64 * 1024
 _MAX_FIELDS = 8
@@ -36,6 +42,24 @@ class Upload:
     data: bytes
     kind: str
     declared: str
+
+
+@asynccontextmanager
+async def picture(request: Request) -> AsyncIterator[Picture]:
+    """Read the picture in the form field `file`, and count it by whether the block took it.
+
+    Raises:
+        InvalidInputError: see `read_upload` and `check_picture`.
+    """
+    metrics = get_metrics(request)
+    upload = await read_upload(request, FIELD, get_settings(request).max_file_size)
+    try:
+        check_picture(upload, FIELD)
+        yield Picture(upload.data)
+    except InvalidInputError:
+        count_upload(metrics, upload, accepted=False)
+        raise
+    count_upload(metrics, upload, accepted=True)
 
 
 async def read_upload(request: Request, field: str, max_bytes: int) -> Upload:
@@ -118,7 +142,7 @@ class _CompleteForm(MultiPartParser):
 
 async def _read_form(request: Request, max_bytes: int) -> FormData:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
+    if kind != FORM:
         raise UnsupportedMediaError(
             "The body is not a multipart form.",
             where="Content-Type",

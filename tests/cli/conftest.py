@@ -8,6 +8,9 @@ import pytest
 
 from services.cli.main import main
 from services.core.settings import Settings, get_settings
+from tests.support.versions import shelf
+
+__all__ = ["Command", "Outcome", "shelf", "slipway"]
 
 
 @dataclass(frozen=True)

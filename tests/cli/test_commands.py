@@ -97,7 +97,7 @@ def test_a_setting_that_is_not_accepted_is_named(
 
 
 def test_run_passes_the_options_on(slipway: Command, served: list[Settings]) -> None:
-    done = slipway("run", "--host", "127.0.0.2", "--port", "8123")
+    done = slipway("run", "--gateway-only", "--host", "127.0.0.2", "--port", "8123")
     assert done.code == 0
     assert [(s.host, s.port) for s in served] == [("127.0.0.2", 8123)]
     assert "http://127.0.0.2:8123/docs" in done.err
@@ -108,7 +108,7 @@ def test_run_takes_the_environment(
     slipway: Command, served: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PORT", "8124")
-    slipway("run")
+    slipway("run", "--gateway-only")
     assert served[0].port == 8124
 
 
@@ -145,7 +145,7 @@ def _serve_raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Non
 def test_a_domain_error_is_one_line(slipway: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     error = ModelUnavailableError("It is not there.", where="MODEL_PATH", expected="a file")
     _serve_raising(monkeypatch, error)
-    done = slipway("run")
+    done = slipway("run", "--gateway-only")
     assert done.code == 1
     assert "error: It is not there. (at MODEL_PATH; expected a file)" in done.err
     assert "Traceback" not in done.err
@@ -155,19 +155,19 @@ def test_a_bug_is_one_line_too_unless_debug(
     slipway: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _serve_raising(monkeypatch, ZeroDivisionError("by\nzero"))
-    done = slipway("run")
+    done = slipway("run", "--gateway-only")
     assert done.code == 1
     assert "error: ZeroDivisionError: by zero (DEBUG=1 shows the traceback)" in done.err
     assert "Traceback" not in done.err
     monkeypatch.setenv("DEBUG", "true")
-    assert "Traceback" in slipway("run").err
+    assert "Traceback" in slipway("run", "--gateway-only").err
 
 
 def test_ctrl_c_is_no_failure_of_the_program(
     slipway: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _serve_raising(monkeypatch, KeyboardInterrupt())
-    done = slipway("run")
+    done = slipway("run", "--gateway-only")
     assert done.code == 130
     assert "Traceback" not in done.err
 

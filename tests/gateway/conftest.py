@@ -7,8 +7,7 @@ import httpx
 import pytest
 
 from tests.conftest import MakeSettings, settings_for_tests
-from tests.support.blobs import BlobFamily
-from tests.support.local import LocalServer, serving
+from tests.support.local import Families, LocalServer, serving
 
 MakeServer = Callable[..., LocalServer]
 
@@ -28,9 +27,7 @@ def make_server(make_settings: MakeSettings) -> Iterator[MakeServer]:
     """Return a maker of gateways, which end with the test."""
     with ExitStack() as stack:
 
-        def make(
-            family: BlobFamily | None = None, *, ready: bool = True, **settings: object
-        ) -> LocalServer:
+        def make(family: Families = None, *, ready: bool = True, **settings: object) -> LocalServer:
             return stack.enter_context(serving(make_settings(**settings), family, ready=ready))
 
         yield make

@@ -10,6 +10,8 @@ def test_every_operation_is_described(client: httpx.Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths) == {
         "/",
+        "/classes",
+        "/experiments",
         "/health",
         "/health/live",
         "/health/ready",
@@ -17,6 +19,13 @@ def test_every_operation_is_described(client: httpx.Client) -> None:
         "/model/info",
         "/model-info",
         "/model_info",
+        "/mlflow/runs",
+        "/models",
+        "/models/transition",
+        "/models/webhook",
+        "/models/{name}",
+        "/models/{name}/predict",
+        "/predict",
         "/process-image",
     }
     operations = [operation for path in paths.values() for operation in path.values()]

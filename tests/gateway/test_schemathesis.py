@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 
 from services.gateway.app import create_app
 from tests.conftest import settings_for_tests
+from tests.gateway.families import AdderFamily, ColourFamily
 from tests.support.blobs import BlobFamily
 from tests.support.local import LocalServer, serving
 from tests.support.pictures import blobs_as
@@ -36,14 +37,22 @@ QUICK, THOROUGH = 80, 3000
 PICTURES = [blobs_as(kind) for kind in ("JPEG", "PNG", "WEBP")]
 schemathesis.openapi.format("binary", st.one_of(st.binary(max_size=300), st.sampled_from(PICTURES)))
 
-DOCUMENT = create_app(settings_for_tests(), {"blobs": BlobFamily()}).openapi()
+FAMILIES = {"adder": AdderFamily(), "colours": ColourFamily(), "blobs": BlobFamily()}
+DOCUMENT = create_app(settings_for_tests(), FAMILIES).openapi()
 schema = schemathesis.openapi.from_dict(DOCUMENT)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    settings = settings_for_tests(data_dir=tmp_path_factory.mktemp("data"), max_file_size=100_000)
-    with serving(settings) as server:
+    data = tmp_path_factory.mktemp("data")
+    settings = settings_for_tests(
+        data_dir=data,
+        max_file_size=100_000,
+        # A registry that nobody has used yet.
+        mlflow_tracking_uri=f"sqlite:///{data / 'mlflow.db'}",
+        mlflow_webhook_secret="a secret of sixteen",
+    )
+    with serving(settings, FAMILIES) as server:
         yield server
 
 

@@ -72,8 +72,11 @@ def test_healthy(client: httpx.Client) -> None:
     assert body == {
         "status": "healthy",
         "version": __version__,
+        "service": "Slipway",
+        "reason": None,
         "services": {"gateway": "healthy", "engine": "healthy"},
         "models": {"blobs": True},
+        "failures": [],
     }
     assert client.get("/health/live").json() == {"status": "alive"}
     assert client.get("/health/ready").json() == {"status": "ready", "models": {"blobs": "ready"}}
@@ -116,7 +119,11 @@ def test_a_model_that_failed_says_why(make_server: MakeServer) -> None:
         raise ConfigurationError("No weights.", where="MODEL_PATH", expected="a file")
 
     client = make_server(BlobFamily(before_load=fail)).client
-    assert client.get("/health").json()["status"] == "failed"
+    health = client.get("/health").json()
+    assert health["status"] == "failed"
+    assert health["models"] == {"blobs": False}
+    assert [failure["model"] for failure in health["failures"]] == ["blobs"]
+    assert "No weights." in health["failures"][0]["reason"]
     assert client.get("/health/live").status_code == 200
     response = client.get("/health/ready")
     assert response.status_code == 503

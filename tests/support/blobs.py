@@ -5,7 +5,7 @@ controlled: `gate` runs inside every `infer`.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pycocotools import mask as coco
 
 from services.core.images import ImageLimits, decode_image
 from services.core.settings import Settings
-from services.families.base import Family, Model, ModelInfo
+from services.families.base import Artifact, Family, Model, ModelInfo, Picture
 from services.families.cutler.schema import Instance, Rle, Segmentation, SegmentationInput
 
 _BRIGHT = 128
@@ -48,12 +48,17 @@ class BlobModel(Model):
     inferred: int = 0
     closed: bool = False
 
-    def preprocess(self, payload: SegmentationInput) -> Prepared:
+    def preprocess(self, payload: SegmentationInput | Picture) -> Prepared:
+        if not isinstance(payload, SegmentationInput):
+            payload = SegmentationInput(payload.data)
         return Prepared(payload, decode_image(payload.data, self.limits))
 
-    def infer(self, prepared: Prepared) -> tuple[Any, Any]:
+    def infer(self, batch: Sequence[Prepared]) -> list[tuple[Any, Any]]:
         self.gate()
         self.inferred += 1
+        return [self._find(prepared) for prepared in batch]
+
+    def _find(self, prepared: Prepared) -> tuple[Any, Any]:
         grey = cv2.cvtColor(prepared.image, cv2.COLOR_BGR2GRAY)
         bright = (grey >= _BRIGHT).astype(np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
@@ -94,10 +99,12 @@ def _instance(mask: Any, stats: Any, score: float, want_mask: bool) -> Instance:
 
 
 class BlobFamily(Family):
-    """Loads a `BlobModel`, after `before_load` has run."""
+    """Opens a `BlobModel`, after `before_load` has run."""
 
     name = "blobs"
     task = "instance-segmentation"
+    model_name = "blobs"
+    takes = "picture"
 
     def __init__(
         self, gate: Callable[[], None] = no_wait, before_load: Callable[[], None] = no_wait
@@ -106,7 +113,10 @@ class BlobFamily(Family):
         self.before_load = before_load
         self.model: BlobModel | None = None
 
-    def load(self, settings: Settings) -> Model:
+    def builtin(self, settings: Settings) -> Artifact:
+        return Artifact("blobs", "blobs", "1", Path(__file__).parent)
+
+    def open(self, artifact: Artifact, settings: Settings) -> Model:
         self.before_load()
         limits = ImageLimits.from_settings(settings)
         self.model = BlobModel(limits, settings.cutler_threshold, self.gate)

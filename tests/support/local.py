@@ -2,24 +2,32 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 
 from services.core.settings import Settings
+from services.families.base import Family
 from services.gateway.app import create_app
 from services.gateway.server import make_server
 from tests.support.blobs import BlobFamily
 
 _SECONDS = 30.0
 
+Families = Family | Mapping[str, Family] | None
+
 
 class LocalServer:
     """A running gateway: its application, its address and a client."""
 
-    def __init__(self, settings: Settings, family: BlobFamily) -> None:
-        self.app = create_app(settings, {"blobs": family})
+    def __init__(self, settings: Settings, families: Families = None) -> None:
+        families = families or BlobFamily()
+        if isinstance(families, Family):
+            families = {families.name: families}
+        self.app = create_app(settings, families)
         self._server = make_server(self.app, settings)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -30,11 +38,20 @@ class LocalServer:
         self._thread.start()
 
     def wait_ready(self) -> None:
-        """Wait until the model is ready, or has failed."""
-        for _ in range(1000):
-            if self.client.get("/health").json()["status"] != "starting":
-                return
-        raise AssertionError("the model did not load")
+        """Wait until the models are ready, or have failed."""
+        self._wait(lambda: self.client.get("/health").json()["status"] != "starting")
+
+    def wait_serving(self, name: str, version: str, seconds: float = _SECONDS) -> float:
+        """Wait until a version serves; return how long that took, in seconds."""
+        started = time.monotonic()
+        self._wait(lambda: self.model(name)["serving_version"] == version, seconds)
+        return time.monotonic() - started
+
+    def model(self, name: str) -> dict[str, Any]:
+        """Return a model as `GET /models` lists it; empty values if it does not."""
+        listed = self.client.get("/models").json()["models"]
+        nothing: dict[str, Any] = {"serving_version": None, "failure": None}
+        return next((model for model in listed if model["name"] == name), nothing)
 
     def stop(self) -> None:
         """End it."""
@@ -44,13 +61,19 @@ class LocalServer:
         assert not self._thread.is_alive()
         self._listener.close()
 
+    def _wait(self, condition: Any, seconds: float = _SECONDS) -> None:
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until, self.client.get("/health").text
+            time.sleep(0.01)
+
 
 @contextmanager
 def serving(
-    settings: Settings, family: BlobFamily | None = None, *, ready: bool = True
+    settings: Settings, families: Families = None, *, ready: bool = True
 ) -> Iterator[LocalServer]:
-    """Run a gateway for as long as the block lasts."""
-    server = LocalServer(settings, family or BlobFamily())
+    """Run a gateway for as long as the block lasts: with the blob family, or those given."""
+    server = LocalServer(settings, families)
     try:
         if ready:
             server.wait_ready()

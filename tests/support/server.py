@@ -19,19 +19,27 @@ from services.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 _SECONDS = 30.0
+# The first look at a registry imports MLflow, and the first model its library.
+_READY_SECONDS = 120.0
 
 
 class Server:
-    """A running `tests.support.serve_blobs`; `gate` is the file that holds its model back."""
+    """A running `tests.support.serve_blobs`; `gate` is the file that holds its model back.
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    Args:
+        module: what to run instead, such as the gateway itself.
+    """
+
+    def __init__(
+        self, folder: Path, *, module: str = "tests.support.serve_blobs", **settings: Any
+    ) -> None:
         self.gate = folder / "gate"
         known = {name.upper() for name in Settings.model_fields}
         environment = {k: v for k, v in os.environ.items() if k not in known}
         values = {"PORT": 0, "DATA_DIR": folder, "SHUTDOWN_DELAY": 0, **settings}
         environment |= {name: str(value) for name, value in values.items()}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.serve_blobs", str(self.gate)],
+            [sys.executable, "-m", module, str(self.gate)],
             # Its own folder, so that no .env of the machine is read.
             cwd=folder,
             env={**environment, "PYTHONPATH": str(ROOT)},
@@ -51,9 +59,13 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def wait_ready(self) -> None:
-        """Wait until the model may be asked."""
-        self.event("model ready")
+        """Wait until the models may be asked."""
         self.event("Application startup complete.")
+        until = time.monotonic() + _READY_SECONDS
+        with self.client() as client:
+            while not client.get("/health/ready").is_success:
+                assert time.monotonic() < until, "".join(self.lines[-50:])
+                time.sleep(0.1)
 
     def event(self, name: str, **fields: Any) -> dict[str, Any]:
         """Wait for a log entry with this event and these fields, and return it."""

@@ -6,7 +6,7 @@ torch; loading a model does.
 
 from typing import TYPE_CHECKING
 
-from services.families.base import Family, Model
+from services.families.base import Artifact, Family, Model
 
 if TYPE_CHECKING:
     from services.core.settings import Settings
@@ -17,12 +17,20 @@ class CutlerFamily(Family):
 
     name = "cutler"
     task = "instance-segmentation"
+    model_name = "cutler"
+    takes = "picture"
 
-    def load(self, settings: "Settings") -> Model:
-        """Load the model that MODEL_PATH and CONFIG_PATH name, or the bundled one."""
-        from services.families.cutler.model import load_model
+    def open(self, artifact: Artifact, settings: "Settings") -> Model:
+        """Load weights and configuration of a version, in the precision that the settings say."""
+        from services.families.cutler.model import open_model
 
-        return load_model(settings)
+        return open_model(artifact, settings)
+
+    def builtin(self, settings: "Settings") -> Artifact:
+        """Return what MODEL_PATH and CONFIG_PATH name, pinned, or else the bundled model."""
+        from services.families.cutler.files import builtin
+
+        return builtin(settings)
 
 
 FAMILY = CutlerFamily()

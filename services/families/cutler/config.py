@@ -83,14 +83,23 @@ class CutlerConfig:
     max_detections: int
 
 
-def load_config(path: Path) -> CutlerConfig:
-    """Read a Detectron2 YAML file, following `_BASE_`.
+def load_config(path: Path, *, bases: bool = True) -> CutlerConfig:
+    """Read a Detectron2 YAML file.
+
+    Args:
+        path: the file.
+        bases: whether `_BASE_` may name another file; not in what comes from elsewhere.
 
     Raises:
         ConfigurationError: the file is missing, is not YAML, or describes an architecture other
             than a Cascade Mask R-CNN on a ResNet-FPN backbone; the message names the key.
     """
-    return parse_config(_read_yaml(path, _MAX_BASE_DEPTH))
+    return parse_config(_read_yaml(path, _MAX_BASE_DEPTH if bases else 0))
+
+
+def flattened(path: Path) -> str:
+    """Return a YAML file as text, with everything that its `_BASE_` holds in it."""
+    return yaml.safe_dump(_read_yaml(path, _MAX_BASE_DEPTH), sort_keys=False)
 
 
 def parse_config(tree: Mapping[str, Any]) -> CutlerConfig:
@@ -223,7 +232,9 @@ def _read_yaml(path: Path, depth: int) -> dict[str, Any]:
     if base is None:
         return tree
     if depth == 0:
-        raise ConfigurationError("_BASE_ leads round in a circle.", where="CONFIG_PATH: _BASE_")
+        raise ConfigurationError(
+            "_BASE_ leads too far, or round in a circle.", where="CONFIG_PATH: _BASE_"
+        )
     return _merge(_read_yaml(path.parent / str(base), depth - 1), tree)
 
 

@@ -1,6 +1,6 @@
 """The CutLER family: a picture in, its objects out."""
 
-import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,29 +9,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from services.core.errors import ConfigurationError
 from services.core.images import ImageLimits, decode_image
 from services.core.settings import Settings
-from services.families.base import Model, ModelInfo
+from services.families._pictures import picture
+from services.families._torch import threads
+from services.families.base import Artifact, Model, ModelInfo
 from services.families.cutler.config import load_config
 from services.families.cutler.engines import (
     Detectron2Engine,
     NativeEngine,
     SegmentationEngine,
 )
+from services.families.cutler.files import BUNDLED, NAME, builtin, paths
 from services.families.cutler.imaging import to_picture
 from services.families.cutler.masks import draw, encode_rle, paste_masks
 from services.families.cutler.optimise import fast_preset
 from services.families.cutler.precision import choose_placement
+from services.families.cutler.saving import SIGNATURE
 from services.families.cutler.schema import (
     Instance,
     RawInstances,
     Segmentation,
     SegmentationInput,
 )
-
-BUNDLED = Path(__file__).parent / "bundled"
-_NAME = "cutler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +47,33 @@ class Prepared:
 class CutlerModel(Model):
     """A Cascade Mask R-CNN in memory."""
 
-    def __init__(
-        self, info: ModelInfo, engine: SegmentationEngine, limits: ImageLimits, threshold: float
-    ) -> None:
+    signature = SIGNATURE
+
+    def __init__(self, info: ModelInfo, engine: SegmentationEngine, settings: Settings) -> None:
         self.info = info
         self.engine = engine
-        self.limits = limits
-        self.threshold = threshold
+        self.limits = ImageLimits.from_settings(settings)
+        self.threshold = settings.cutler_threshold
+        self._threads = settings.threads
 
-    def preprocess(self, payload: SegmentationInput) -> Prepared:
-        """Decode, turn upright and resize one picture.
+    def preprocess(self, payload: Any) -> Prepared:
+        """Decode, turn upright and resize one `Picture` or `SegmentationInput`.
 
         Raises:
             InvalidInputError: the bytes are not a picture that is accepted here.
         """
-        image = decode_image(payload.data, self.limits)
-        threshold = self.threshold if payload.threshold is None else payload.threshold
-        return Prepared(payload, threshold, image, self.engine.prepare(image))
+        given = picture(payload)
+        request = given if isinstance(given, SegmentationInput) else SegmentationInput(given.data)
+        image = decode_image(request.data, self.limits)
+        threshold = self.threshold if request.threshold is None else request.threshold
+        return Prepared(request, threshold, image, self.engine.prepare(image))
 
-    def infer(self, prepared: Prepared) -> RawInstances:
-        """Run the network; the result is in pixels of the upright picture."""
+    def infer(self, batch: Sequence[Prepared]) -> list[RawInstances]:
+        """Run the network on each; the results are in pixels of the upright pictures."""
+        with threads(self._threads):
+            return [self._find(prepared) for prepared in batch]
+
+    def _find(self, prepared: Prepared) -> RawInstances:
         found = self.engine.detect(prepared.tensor, prepared.threshold)
         return to_picture(found, prepared.tensor, prepared.image.shape[:2])
 
@@ -98,23 +105,34 @@ class CutlerModel(Model):
         noise = generator.integers(0, 256, (480, 640, 3), dtype=np.uint8)
         request = SegmentationInput(b"", threshold=0.0)
         prepared = Prepared(request, 0.0, noise, self.engine.prepare(noise))
-        self.postprocess(prepared, self.infer(prepared))
+        (raw,) = self.infer([prepared])
+        self.postprocess(prepared, raw)
+
+    def close(self) -> None:
+        """Give back the network's memory."""
+        on_gpu = self.info.device != "cpu"
+        del self.engine
+        if on_gpu:
+            torch.cuda.empty_cache()
 
 
-def load_model(settings: Settings) -> CutlerModel:
-    """Load the weights and configuration that the settings name, or the bundled model.
+def open_model(artifact: Artifact, settings: Settings) -> CutlerModel:
+    """Load a version's weights and configuration.
 
     Raises:
         ConfigurationError: a file, device, precision or engine that is not there.
         CheckpointError: weights that are unsafe or do not fit.
     """
-    weights, config_path = model_files(settings)
+    weights, config_path = paths(artifact)
     torch.set_num_threads(settings.threads)
-    config = load_config(config_path)
+    config = load_config(config_path, bases=artifact.pinned)
     if settings.cutler_preset == "fast":
         config = fast_preset(config)
     placement = choose_placement(
-        settings.cutler_device, settings.cutler_precision, settings.threads
+        settings.cutler_device,
+        settings.cutler_precision,
+        settings.threads,
+        memory=settings.data_dir / "cache" / "precision.json",
     )
     engine: SegmentationEngine
     if settings.cutler_engine == "detectron2":
@@ -122,35 +140,20 @@ def load_model(settings: Settings) -> CutlerModel:
     else:
         engine = NativeEngine(config, weights, placement)
     info = ModelInfo(
-        name=_NAME,
-        version=_version(weights),
-        family=_NAME,
+        name=artifact.name,
+        version=artifact.version,
+        family=NAME,
         task="instance-segmentation",
         device=str(placement.device),
         memory_bytes=engine.memory_bytes(),
         details=_details(settings, config_path, weights, placement.precision),
     )
-    limits = ImageLimits.from_settings(settings)
-    return CutlerModel(info, engine, limits, settings.cutler_threshold)
+    return CutlerModel(info, engine, settings)
 
 
-def model_files(settings: Settings) -> tuple[Path, Path]:
-    """Return the weights and configuration to load: both from the settings, or both bundled."""
-    if (settings.model_path is None) != (settings.config_path is None):
-        raise ConfigurationError(
-            "MODEL_PATH and CONFIG_PATH belong together, but only one of them is set.",
-            where="CONFIG_PATH" if settings.config_path is None else "MODEL_PATH",
-            expected="both, or neither for the bundled model",
-        )
-    if settings.model_path is None or settings.config_path is None:
-        return BUNDLED / "model.pth", BUNDLED / "config.yaml"
-    return settings.model_path, settings.config_path
-
-
-def _version(weights: Path) -> str:
-    """The first 12 digits of the weights' SHA-256: what was served can always be told."""
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+def load_model(settings: Settings) -> CutlerModel:
+    """Load what MODEL_PATH and CONFIG_PATH name, or the bundled model (see `open_model`)."""
+    return open_model(builtin(settings), settings)
 
 
 def _details(

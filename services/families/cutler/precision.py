@@ -17,6 +17,7 @@ from typing import Final
 import torch
 
 from services.core.errors import ConfigurationError
+from services.families.cutler import trials
 
 _PROBE_SECONDS = 120.0
 # Below this gain rounding the weights is not worth it.
@@ -56,7 +57,9 @@ class Placement:
         return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
 
 
-def choose_placement(device: str, precision: str, threads: int) -> Placement:
+def choose_placement(
+    device: str, precision: str, threads: int, *, memory: Path | None = None
+) -> Placement:
     """Resolve `CUTLER_DEVICE` and `CUTLER_PRECISION`.
 
     Args:
@@ -64,6 +67,7 @@ def choose_placement(device: str, precision: str, threads: int) -> Placement:
         precision: `auto`, `fp32`, `bf16` or `fp16`. `auto` is bf16 (fp16 on older ones) on a GPU;
             on a CPU bf16 where it is at least 1.3 times as fast as fp32, else fp32.
         threads: threads that the network will use on a CPU.
+        memory: file that keeps what trials on this CPU have shown (see `cpu_gain`).
 
     Raises:
         ConfigurationError: the device is not there, or cannot compute in the precision.
@@ -83,12 +87,12 @@ def choose_placement(device: str, precision: str, threads: int) -> Placement:
         half = precision == "fp16" or not bf16
         return Placement(where, torch.float16 if half else torch.bfloat16)
     if precision == "auto":
-        gain = cpu_gain("bfloat16", threads) if _advertises_bf16() else None
+        gain = cpu_gain("bfloat16", threads, memory) if _advertises_bf16() else None
         worth = gain is not None and gain >= _WORTHWHILE_GAIN
         _computing.set()
         return Placement(where, torch.bfloat16 if worth else torch.float32)
     name = "bfloat16" if precision == "bf16" else "float16"
-    if cpu_gain(name, threads) is None:
+    if cpu_gain(name, threads, memory) is None:
         raise ConfigurationError(
             f"This CPU cannot compute in {precision}.",
             where="CUTLER_PRECISION",
@@ -121,21 +125,42 @@ def _advertises_bf16() -> bool:
 
 
 @functools.cache
-def cpu_gain(dtype: str, threads: int) -> float | None:
+def cpu_gain(dtype: str, threads: int, memory: Path | None = None) -> float | None:
     """Return how many times as fast as fp32 `dtype` is on this CPU; None where it does not run.
+
+    A trial takes seconds; with `memory`, a file, its outcome is kept there for the next process.
 
     If it only runs without the matrix units, they are switched off for this process as well.
     oneDNN reads that limit at its first use, so once a network was placed it comes too late.
     """
-    gain = _probe(dtype, threads, os.environ.copy())
+    gain = _tried(dtype, threads, os.environ.copy(), memory)
     if gain is None and "ONEDNN_MAX_CPU_ISA" not in os.environ and not _computing.is_set():
-        gain = _probe(dtype, threads, os.environ | {"ONEDNN_MAX_CPU_ISA": _SAFE_ISA})
+        safer = os.environ | {"ONEDNN_MAX_CPU_ISA": _SAFE_ISA}
+        gain = _tried(dtype, threads, safer, memory)
         if gain is not None:
             os.environ["ONEDNN_MAX_CPU_ISA"] = _SAFE_ISA
     return gain
 
 
-def _probe(dtype: str, threads: int, environment: dict[str, str]) -> float | None:
+def _tried(
+    dtype: str, threads: int, environment: dict[str, str], memory: Path | None
+) -> float | None:
+    """Return what `_probe` returns, or what it returned on this very machine before."""
+    if memory is None:
+        return _probe(dtype, threads, environment)[0]
+    limit = environment.get("ONEDNN_MAX_CPU_ISA", "")
+    key = trials.key(dtype, str(threads), limit, torch.__version__, _PROBE)
+    known = trials.recall(memory, key)
+    if known is not None:
+        return known.gain
+    gain, ended = _probe(dtype, threads, environment)
+    if ended:
+        trials.keep(memory, key, trials.Trial(gain))
+    return gain
+
+
+def _probe(dtype: str, threads: int, environment: dict[str, str]) -> tuple[float | None, bool]:
+    """Return the gain, None where it does not run, and whether the trial came to its end."""
     try:
         result = subprocess.run(
             [sys.executable, "-c", _PROBE, dtype, str(threads)],
@@ -145,6 +170,6 @@ def _probe(dtype: str, threads: int, environment: dict[str, str]) -> float | Non
             timeout=_PROBE_SECONDS,
             check=False,
         )
-        return float(result.stdout) if result.returncode == 0 else None
+        return (float(result.stdout) if result.returncode == 0 else None), True
     except (subprocess.TimeoutExpired, OSError, ValueError):
-        return None
+        return None, False

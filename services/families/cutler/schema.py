@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.families.base import Picture
+
 
 @dataclass(frozen=True, slots=True)
-class SegmentationInput:
-    """One picture to segment.
+class SegmentationInput(Picture):
+    """One picture to segment, and what is wanted; a plain `Picture` takes the defaults.
 
     Attributes:
         data: the encoded file (JPEG, PNG or WEBP), exactly as uploaded.
@@ -17,7 +19,6 @@ class SegmentationInput:
         want_masks: return a COCO RLE mask for each instance.
     """
 
-    data: bytes
     threshold: float | None = None
     want_image: bool = True
     want_masks: bool = True

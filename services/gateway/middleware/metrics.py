@@ -2,6 +2,7 @@
 
 import time
 
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.core.metrics import UNMATCHED, Metrics, method_label
@@ -13,6 +14,7 @@ class MetricsMiddleware:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
         self.metrics = metrics
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -34,10 +36,20 @@ class MetricsMiddleware:
             with self.metrics.active_connections.track_inprogress():
                 await self.app(scope, receive, watched)
         finally:
-            route = _template(scope)
-            self.metrics.http_requests.labels(method, route, str(status)).inc()
-            elapsed = time.perf_counter() - started
-            self.metrics.http_request_duration.labels(method, route).observe(elapsed)
+            requests, duration = self._series(method, _template(scope), status)
+            requests.inc()
+            duration.observe(time.perf_counter() - started)
+
+    def _series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        """Return the two series; looked up in the library once each, for it takes a lock."""
+        found = self._known.get((method, route, status))
+        if found is None:
+            found = (
+                self.metrics.http_requests.labels(method, route, str(status)),
+                self.metrics.http_request_duration.labels(method, route),
+            )
+            self._known[method, route, status] = found
+        return found
 
 
 def _template(scope: Scope) -> str:

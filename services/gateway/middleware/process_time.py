@@ -2,7 +2,6 @@
 
 import time
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -22,7 +21,7 @@ class ProcessTimeMiddleware:
         async def timed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 elapsed = time.perf_counter() - started
-                MutableHeaders(scope=message)["X-Process-Time"] = f"{elapsed:.6f}"
+                message["headers"] = [*message["headers"], (b"x-process-time", b"%.6f" % elapsed)]
             await send(message)
 
         await self.app(scope, receive, timed)

@@ -1,6 +1,6 @@
 """X-Request-ID: taken from the caller if harmless, sent back, and bound to every log line."""
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
@@ -20,10 +20,11 @@ class RequestIdMiddleware:
             return
         identifier = request_id(Headers(scope=scope).get("x-request-id"))
         scope.setdefault("state", {})["request_id"] = identifier
+        header = (b"x-request-id", identifier.encode("ascii"))
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-ID"] = identifier
+                message["headers"] = [*message["headers"], header]
             await send(message)
 
         with bound_contextvars(request_id=identifier):

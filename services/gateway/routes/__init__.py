@@ -2,11 +2,21 @@
 
 from fastapi import FastAPI
 
-from services.gateway.routes import images, pages, status
+from services.gateway.routes import (
+    experiments,
+    images,
+    info,
+    models,
+    pages,
+    predict,
+    status,
+    webhook,
+)
 
 
 def install_routes(app: FastAPI) -> None:
     """Add every route."""
-    app.include_router(status.router)
-    app.include_router(images.router)
+    predict.install(app)
+    for group in (images, models, webhook, experiments, info, status):
+        app.include_router(group.router)
     pages.install(app)

@@ -1,4 +1,4 @@
-"""What is running here, and how it is: information, health, metrics, the model."""
+"""What is running here, and how it is: information, health, metrics."""
 
 from typing import Annotated
 
@@ -9,23 +9,31 @@ from services import __version__
 from services.core.errors import ModelUnavailableError
 from services.core.metrics import CONTENT_TYPE
 from services.engine.engine import Engine
-from services.engine.host import State
-from services.gateway.dependencies import get_engine, get_metrics, get_settings
+from services.gateway import listing
+from services.gateway.dependencies import get_desk, get_engine, get_metrics, get_settings
 from services.gateway.openapi import error_responses
 from services.gateway.routes.pages import home_page
-from services.gateway.schemas import Alive, Health, ModelInfoResponse, Ready, ServiceInfo
+from services.gateway.schemas import Alive, Health, ModelFailure, Ready, ServiceInfo
 
 router = APIRouter(tags=["status"])
 
 EngineOf = Annotated[Engine, Depends(get_engine)]
 
 _ENDPOINTS = {
+    "predict": "POST /predict",
+    "predict_by_name": "POST /models/{name}/predict",
     "process_image": "POST /process-image",
+    "models": "GET /models",
+    "model": "GET /models/{name}",
+    "transition": "POST /models/transition",
+    "experiments": "GET /experiments",
+    "runs": "GET /mlflow/runs",
+    "classes": "GET /classes",
+    "model_info": "GET /model/info",
     "health": "GET /health",
     "live": "GET /health/live",
     "ready": "GET /health/ready",
     "metrics": "GET /metrics",
-    "model_info": "GET /model/info",
     "openapi": "GET /openapi.json",
 }
 
@@ -46,19 +54,29 @@ async def root(request: Request, response: Response) -> ServiceInfo | FileRespon
 
 
 @router.get("/health", summary="A summary for people and dashboards")
-async def health(engine: EngineOf) -> Health:
+async def health(request: Request, engine: EngineOf) -> Health:
     """Always 200 while the process answers; probes use `/health/live` and `/health/ready`."""
-    states = {name: host.state for name, host in engine.hosts.items()}
-    status = "healthy" if engine.not_ready() is None else "starting"
-    if State.FAILED in states.values():
-        status = "failed"
-    if engine.draining:
-        status = "draining"
+    found = engine.health()
+    statuses = engine.statuses()
+    status, reason = found["status"], found["reason"]
+    services = {"gateway": "healthy", "engine": status}
+    mlflow = get_desk(request).health
+    if mlflow is not None:
+        services["mlflow"] = mlflow
+    if mlflow == "unavailable" and status == "healthy":
+        status, reason = "degraded", "MLflow does not answer; what was known of it serves."
     return Health(
         status=status,
         version=__version__,
-        services={"gateway": "healthy", "engine": status},
-        models={name: state is State.READY for name, state in states.items()},
+        service="Slipway",
+        reason=reason,
+        services=services,
+        models={one.name: one.serves for one in statuses},
+        failures=[
+            ModelFailure(model=one.name, **failed)
+            for one in statuses
+            if (failed := listing.failure(one)) is not None
+        ],
     )
 
 
@@ -70,11 +88,11 @@ async def live() -> Alive:
 
 @router.get("/health/ready", responses=error_responses(503), summary="May requests come?")
 async def ready(engine: EngineOf) -> Ready:
-    """200 once every model is warm; 503 with the reason before, and while shutting down."""
+    """200 once the models that must serve do; 503 with the reason before, and while ending."""
     reason = engine.not_ready()
     if reason is not None:
         raise ModelUnavailableError(reason, where="models", retry_after=1)
-    return Ready(status="ready", models={n: str(h.state) for n, h in engine.hosts.items()})
+    return Ready(status="ready", models={one.name: str(one.state) for one in engine.statuses()})
 
 
 @router.get(
@@ -86,35 +104,3 @@ async def ready(engine: EngineOf) -> Ready:
 async def metrics(request: Request) -> Response:
     """Every metric in Prometheus' text format."""
     return Response(get_metrics(request).exposition(), media_type=CONTENT_TYPE)
-
-
-async def model_info(engine: EngineOf) -> ModelInfoResponse:
-    """Name, version, device and settings of the first model that serves here."""
-    host = next(iter(engine.hosts.values()), None)
-    if host is None:
-        raise ModelUnavailableError("No model serves here.", where="models")
-    info = host.use().model.info
-    return ModelInfoResponse(
-        name=info.name,
-        version=info.version,
-        family=info.family,
-        task=info.task,
-        device=info.device,
-        memory_bytes=info.memory_bytes,
-        details=dict(info.details),
-    )
-
-
-# Three names, as the documents that Slipway is built from use them.
-for _path, _summary, _id in (
-    ("/model/info", "The model in memory", "model_info"),
-    ("/model-info", "As /model/info, under a second name", "model_info_second_name"),
-    ("/model_info", "As /model/info, under a third name", "model_info_third_name"),
-):
-    router.add_api_route(
-        _path,
-        model_info,
-        responses=error_responses(503),
-        summary=_summary,
-        operation_id=_id,
-    )

@@ -9,7 +9,7 @@ import yaml
 
 from services.core.errors import ConfigurationError
 from services.families.cutler.config import load_config, parse_config
-from services.families.cutler.model import BUNDLED
+from services.families.cutler.files import BUNDLED
 from tests.families.cutler.reference import CUTLER_R50
 
 

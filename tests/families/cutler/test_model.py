@@ -1,6 +1,8 @@
 """The family as it serves: the bundled model finds objects, and bad settings are told apart."""
 
 import dataclasses
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,11 +18,15 @@ from pycocotools import mask as coco
 
 from services.core.errors import CheckpointError, ConfigurationError, InvalidInputError
 from services.core.settings import Settings
+from services.families.base import Artifact, Picture, predict
 from services.families.cutler import FAMILY
 from services.families.cutler.config import load_config
+from services.families.cutler.engines import NativeEngine
+from services.families.cutler.files import BUNDLED
 from services.families.cutler.imaging import resized_shape
-from services.families.cutler.model import BUNDLED, CutlerModel, load_model
+from services.families.cutler.model import CutlerModel, load_model
 from services.families.cutler.optimise import fast_preset
+from services.families.cutler.saving import fitted
 from services.families.cutler.schema import Segmentation, SegmentationInput
 from services.training.segmenter.evaluate import evaluate_coins
 from services.training.segmenter.report import MARKS, predictor
@@ -46,8 +52,9 @@ def _png(picture: np.ndarray) -> bytes:
 
 
 def _segment(model: CutlerModel, request: SegmentationInput) -> Segmentation:
-    prepared = model.preprocess(request)
-    return model.postprocess(prepared, model.infer(prepared))
+    answer = predict(model, request)
+    assert isinstance(answer, Segmentation)
+    return answer
 
 
 def test_every_coin_is_found(model: CutlerModel) -> None:
@@ -110,11 +117,29 @@ def test_what_is_no_picture_is_refused(model: CutlerModel) -> None:
 
 
 def test_the_family_loads_and_warms_the_bundled_model(settings: Settings) -> None:
-    loaded = FAMILY.load(settings)
+    artifact = FAMILY.builtin(settings)
+    assert not artifact.pinned
+    loaded = FAMILY.open(artifact, settings)
     loaded.warm()
-    assert loaded.info.name == "cutler"
+    assert (loaded.info.name, loaded.info.version) == ("cutler", artifact.version)
+    assert re.fullmatch("[0-9a-f]{12}", artifact.version)
     assert loaded.info.details["bundled"] is True
     assert loaded.info.memory_bytes > 20_000_000
+    loaded.close()
+
+
+def test_a_plain_picture_takes_the_defaults(model: CutlerModel) -> None:
+    data = _png(skimage.data.coins()[:, :, None].repeat(3, axis=2))
+    plain, asked = predict(model, Picture(data)), _segment(model, SegmentationInput(data))
+    assert plain.instances == asked.instances
+    assert len(plain.instances) == 24
+    assert plain.image is not None
+
+
+def test_what_is_neither_picture_nor_base64_is_refused(model: CutlerModel) -> None:
+    for payload in ({"features": [1]}, {"inputs": "no base64!"}, {"inputs": [1]}, b"bytes", None):
+        with pytest.raises(InvalidInputError):
+            model.preprocess(payload)
 
 
 def test_the_fast_preset_still_finds_the_coins(settings: Settings) -> None:
@@ -197,5 +222,72 @@ def test_a_copy_of_the_bundled_files_loads_by_path(settings: Settings, tmp_path:
     for name in ("model.pth", "config.yaml"):
         shutil.copy(BUNDLED / name, tmp_path)
     paths = {"model_path": tmp_path / "model.pth", "config_path": tmp_path / "config.yaml"}
-    loaded = load_model(settings.model_copy(update=paths))
-    assert loaded.info.details["bundled"] is False
+    named = settings.model_copy(update=paths)
+    artifact = FAMILY.builtin(named)
+    assert artifact.pinned
+    assert artifact.version == FAMILY.builtin(settings).version
+    assert FAMILY.open(artifact, named).info.details["bundled"] is False
+
+
+def test_a_registered_version_is_saved_opened_and_answers_its_example(
+    settings: Settings, tmp_path: Path
+) -> None:
+    base, child = tmp_path / "base.yaml", tmp_path / "child.yaml"
+    shutil.copy(BUNDLED / "config.yaml", base)
+    child.write_text("_BASE_: base.yaml\nTEST: {DETECTIONS_PER_IMAGE: 7}\n")
+    made = fitted(BUNDLED / "model.pth", child)
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    made.save(folder)
+    base.unlink()
+    config = json.loads(json.dumps(made.config))
+    artifact = Artifact("cutler", "mine", "4", folder, config, made.signature)
+    loaded = FAMILY.open(artifact, settings)
+    assert (loaded.info.name, loaded.info.version) == ("mine", "4")
+    assert isinstance(loaded, CutlerModel)
+    assert isinstance(loaded.engine, NativeEngine)
+    assert loaded.engine.config.max_detections == 7
+    answer = predict(loaded, json.loads(json.dumps(made.example)))
+    assert answer.size == (120, 160)
+    assert len(answer.instances) >= 1
+
+
+@pytest.mark.parametrize("name", ["../model.pth", "/etc/passwd", 5, ".."])
+def test_a_registered_version_stays_in_its_folder(
+    settings: Settings, tmp_path: Path, name: object
+) -> None:
+    with pytest.raises(CheckpointError):
+        FAMILY.open(Artifact("cutler", "cutler", "1", tmp_path, {"weights": name}), settings)
+
+
+def test_a_registered_version_reads_no_other_configuration(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text(f"_BASE_: {BUNDLED / 'config.yaml'}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        FAMILY.open(Artifact("cutler", "cutler", "1", tmp_path), settings)
+    assert caught.value.where == "CONFIG_PATH: _BASE_"
+
+
+REPEATED = """
+import gc, ctypes, psutil
+from tests.conftest import settings_for_tests
+from services.families.cutler import FAMILY
+settings = settings_for_tests(cutler_device="cpu", cutler_precision="fp32")
+resident = []
+for _ in range(6):
+    model = FAMILY.open(FAMILY.builtin(settings), settings)
+    model.warm()
+    model.close()
+    del model
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    resident.append(psutil.Process().memory_info().rss / 2**20)
+print(resident)
+assert resident[-1] - resident[0] < 20, resident
+"""
+
+
+@pytest.mark.slow
+def test_loading_again_and_again_takes_no_more_memory() -> None:
+    subprocess.run([sys.executable, "-c", REPEATED], timeout=300, check=True)

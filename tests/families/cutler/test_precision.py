@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -78,4 +79,58 @@ def test_the_real_trial_ends_with_a_gain_or_a_refusal(monkeypatch: pytest.Monkey
     cpu_gain.cache_clear()
     gain = cpu_gain("bfloat16", 1)
     assert gain is None or gain > 0
+    cpu_gain.cache_clear()
+
+
+def test_what_a_trial_showed_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    memory, count = tmp_path / "cache" / "precision.json", tmp_path / "count"
+    probe = f"open({str(count)!r}, 'a').write('x'); print(2.5)"
+    monkeypatch.setattr(precision, "_PROBE", probe)
+    for _ in range(2):
+        cpu_gain.cache_clear()
+        assert cpu_gain("bfloat16", 1, memory) == 2.5
+    assert count.read_text() == "x"
+    # Another number of threads, another trial, or a file that is damaged: it is tried anew.
+    cpu_gain("bfloat16", 2, memory)
+    assert count.read_text() == "xx"
+    memory.write_text("[")
+    cpu_gain.cache_clear()
+    assert cpu_gain("bfloat16", 1, memory) == 2.5
+    assert count.read_text() == "xxx"
+    cpu_gain.cache_clear()
+
+
+def test_that_it_does_not_run_is_kept_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    memory, count = tmp_path / "precision.json", tmp_path / "count"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "ALL")
+    monkeypatch.setattr(
+        precision, "_PROBE", f"open({str(count)!r}, 'a').write('x'); raise SystemExit(1)"
+    )
+    for _ in range(2):
+        cpu_gain.cache_clear()
+        assert cpu_gain("bfloat16", 1, memory) is None
+    assert count.read_text() == "x"
+    cpu_gain.cache_clear()
+
+
+def test_a_trial_that_did_not_end_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    memory = tmp_path / "precision.json"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "ALL")
+    monkeypatch.setattr(precision, "_PROBE", "import time; time.sleep(60)")
+    monkeypatch.setattr(precision, "_PROBE_SECONDS", 0.1)
+    cpu_gain.cache_clear()
+    assert cpu_gain("bfloat16", 1, memory) is None
+    assert not memory.exists()
+    cpu_gain.cache_clear()
+
+
+def test_a_memory_that_cannot_be_written_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(precision, "_PROBE", "print(1.5)")
+    cpu_gain.cache_clear()
+    assert cpu_gain("bfloat16", 1, tmp_path / "file" / "precision.json") == 1.5
     cpu_gain.cache_clear()

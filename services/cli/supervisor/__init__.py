@@ -1,0 +1,1 @@
+"""Starts the processes of the embedded default, restarts those that die, and stops them all."""

@@ -1,0 +1,103 @@
+"""From files to a version that is known to answer: open, warm, replay its example, measure."""
+
+import threading
+from collections.abc import Callable, Mapping
+
+from services.core.errors import ConfigurationError, SlipwayError
+from services.core.metrics import Metrics
+from services.core.settings import Settings
+from services.engine import memory
+from services.engine.lane import Lane
+from services.engine.light import Light
+from services.engine.loaded import Loaded
+from services.engine.meters import Meters
+from services.engine.profile import Profile, measure
+from services.engine.workers import WorkFailed
+from services.families.base import Artifact, Family, Model, predict
+from services.registry.catalogue import VersionRef
+
+
+class Opener:
+    """Opens versions, one at a time, for the loader's thread."""
+
+    def __init__(
+        self, settings: Settings, families: Mapping[str, Family], metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._families = families
+        self._metrics = metrics
+        self._devices: dict[str, threading.Lock] = {}
+
+    def open(self, ref: VersionRef, artifact: Artifact, warming: Callable[[], None]) -> Loaded:
+        """Return the version, warm and tried; `warming` is called once it is in memory.
+
+        Raises:
+            SlipwayError: it does not load, warm or answer its own example.
+            Exception: whatever else the model raises.
+        """
+        memory.give_back()
+        before = memory.resident()
+        model = self._family(artifact).open(artifact, self._settings)
+        lane: Lane | None = None
+        try:
+            warming()
+            meters = Meters(self._metrics, ref.name, ref.version)
+            lane = self._lane(model, ref, meters)
+            profile = self._try_out(model, lane, artifact)
+        except BaseException as error:
+            if lane is not None:
+                lane.close()
+                lane.join(1)
+            model.close()
+            if isinstance(error, WorkFailed) and error.__cause__ is not None:
+                raise error.__cause__ from None
+            raise
+        taken = max(memory.resident() - before, model.info.memory_bytes, 0)
+        light = None
+        if profile is not None and profile.light:
+            light = Light(model, lane, profile)
+            # As many as fit into one turn of the loop are no crowd.
+            lane.admission.widen(self._settings.max_batch_size)
+        return Loaded(ref, artifact.family, model, lane, meters, taken, profile, light)
+
+    def _family(self, artifact: Artifact) -> Family:
+        family = self._families.get(artifact.family)
+        if family is None:
+            raise ConfigurationError(
+                f"The model is of the family {artifact.family}, which is not here.",
+                expected=", ".join(sorted(self._families)) or "a family in services/families",
+            )
+        return family
+
+    def _lane(self, model: Model, ref: VersionRef, meters: Meters) -> Lane:
+        device = model.info.device
+        # Two networks on one accelerator would only push each other out of its caches.
+        shared = None
+        if not device.startswith("cpu"):
+            shared = self._devices.setdefault(device, threading.Lock())
+        return Lane(
+            f"{ref.name}-{ref.version}",
+            model,
+            batch=max(1, min(model.max_batch, self._settings.max_batch_size)),
+            waiting=self._settings.max_queue,
+            lock=shared,
+            ran=meters.ran,
+        )
+
+    def _try_out(self, model: Model, lane: Lane, artifact: Artifact) -> Profile | None:
+        """Warm, answer the example and time it, all where later requests run."""
+        lane.call(model.warm)
+        example = artifact.example
+        if example is None:
+            return None
+        try:
+            lane.call(lambda: predict(model, example))
+        except SlipwayError as error:
+            raise ConfigurationError(
+                f"The model refuses the example that was stored with it: {error.message}",
+                where=error.where,
+                expected=error.expected,
+            ) from error
+        profile = lane.call(lambda: measure(model, example, lane.batch))
+        on_cpu = model.info.device.startswith("cpu")
+        return profile if on_cpu else None

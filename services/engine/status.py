@@ -1,0 +1,84 @@
+"""What the engine says about its models: plain values, taken at one moment."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.registry.catalogue import Stage
+
+
+class State(StrEnum):
+    """Where a model, or a version of it, is in its life."""
+
+    STARTING = "starting"
+    LOADING = "loading"
+    WARMING = "warming"
+    READY = "ready"
+    FAILED = "failed"
+    # Put out of memory to stay within the budget; comes back at the next request.
+    EVICTED = "evicted"
+    # Registered, but no version is in production.
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """A version that is in memory, or on its way there.
+
+    Attributes:
+        memory_bytes: as measured while it was loaded; 0 while it loads.
+        light: predicts in so little time that it runs on the event loop.
+        last_used: when it last answered or was loaded, in seconds since 1970.
+        in_flight: requests that hold it now.
+    """
+
+    version: str
+    stage: Stage
+    state: State
+    memory_bytes: int
+    device: str
+    light: bool
+    last_used: float
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailureStatus:
+    """A version that should serve and could not be brought to it.
+
+    Attributes:
+        since: of the first attempt that failed, in seconds since 1970.
+        next_try: likewise; None: only a restart helps.
+    """
+
+    version: str
+    reason: str
+    since: float
+    next_try: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A model by name, and what of it is in memory.
+
+    Attributes:
+        state: READY while a version serves, even if a newer one failed (see `failure`).
+        serving: version that answers requests which name none.
+        wanted: version that should: the one in production.
+        failure: of the wanted version.
+        placement: where it is predicted.
+    """
+
+    name: str
+    family: str | None
+    task: str | None
+    state: State
+    serving: str | None
+    wanted: str | None
+    versions: tuple[VersionStatus, ...]
+    failure: FailureStatus | None = None
+    placement: str = "in_process"
+
+    @property
+    def serves(self) -> bool:
+        """Whether a request that names no version is answered (an evicted model comes back)."""
+        return self.state in (State.READY, State.EVICTED)

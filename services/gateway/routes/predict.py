@@ -1,0 +1,139 @@
+"""Predictions: `POST /predict`, where the body decides, and any model by name."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
+
+from services.core.errors import (
+    InvalidInputError,
+    PredictionFailedError,
+    UnsupportedMediaError,
+)
+from services.engine.messages import PredictRequest
+from services.gateway import answers, examples
+from services.gateway.dependencies import get_choice, get_engine, get_families, get_settings
+from services.gateway.direct import DirectRoute
+from services.gateway.disconnect import unless_gone
+from services.gateway.json_body import is_json, media_type, read_object
+from services.gateway.openapi import answer_responses, either_body
+from services.gateway.schemas import PredictionResponse
+from services.gateway.served import family_of
+from services.gateway.uploads import FORM, picture
+from services.registry.stages import parse_stage
+
+router = APIRouter(tags=["predictions"])
+
+_TAKES_PICTURES = "picture"
+_ERRORS = (400, 404, 408, 413, 415, 422, 429, 500, 503, 504)
+_NEITHER = "application/json, or multipart/form-data with a file"
+
+Name = Annotated[
+    str, Path(min_length=1, max_length=250, description="Name of the registered model.")
+]
+Version = Annotated[
+    str | None,
+    Query(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Which version; not with `stage`."),
+]
+StageName = Annotated[
+    str | None,
+    Query(max_length=32, description="Version of which stage; without it, production."),
+]
+
+
+async def predict(request: Request) -> Response:
+    """A JSON body with `features`, `reviews` or `image`, or a form with a picture in `file`.
+
+    `curl -F file=@hexagon.png http://127.0.0.1:8000/predict`
+    """
+    choice, kind = get_choice(request), media_type(request)
+    if kind == FORM:
+        name = choice.of_file()
+        return await _picture(request, PredictRequest(name, None))
+    if not is_json(kind):
+        raise _unsupported()
+    body = await read_object(request, choice.expected)
+    return await _run(request, PredictRequest(choice.of_body(body), body))
+
+
+@router.post(
+    "/models/{name}/predict",
+    response_model=None,
+    responses=answer_responses(PredictionResponse, "The model's answer.", *_ERRORS),
+    openapi_extra=either_body(examples.BY_NAME),
+    summary="Predict with one model",
+)
+async def predict_by_name(
+    request: Request, name: Name, version: Version = None, stage: StageName = None
+) -> Response:
+    """Rows as a list of records, a list of rows, or columns in `inputs`; or a picture in `file`.
+
+    `GET /models/{name}` says what the model takes, with an example.
+    """
+    if version is not None and stage is not None:
+        raise InvalidInputError(
+            "Both a version and a stage are named.",
+            where="version",
+            expected="version or stage, or neither for the one in production",
+        )
+    wanted = None if stage is None else parse_stage(stage)
+    asked = PredictRequest(name, None, version=version, stage=wanted)
+    kind = media_type(request)
+    if kind != FORM and not is_json(kind):
+        raise _unsupported()
+    _check_kind(request, name, kind)
+    try:
+        if kind == FORM:
+            return await _picture(request, asked)
+        body = await read_object(request)
+        return await _run(request, PredictRequest(name, body, version=version, stage=wanted))
+    except PredictionFailedError:
+        # Of a model that was only loaded for this request nothing was known before.
+        _check_kind(request, name, kind)
+        raise
+
+
+def install(app: FastAPI) -> None:
+    """Add both routes; the first one before all others, for it is asked most."""
+    app.router.add_api_route(
+        "/predict",
+        predict,
+        methods=["POST"],
+        route_class_override=DirectRoute,
+        response_model=None,
+        tags=["predictions"],
+        responses=answer_responses(PredictionResponse, "The model's answer.", *_ERRORS),
+        openapi_extra=either_body(examples.ONE_LINE),
+        summary="Predict; the body decides with which model",
+    )
+    app.include_router(router)
+
+
+def _check_kind(request: Request, name: str, kind: str) -> None:
+    """Refuse a form for a model that takes JSON, and the other way round, as far as is known."""
+    family = family_of(get_engine(request), get_families(request), name)
+    if family is None or (family.takes == _TAKES_PICTURES) == (kind == FORM):
+        return
+    form = "multipart/form-data with a picture in the field file"
+    raise UnsupportedMediaError(
+        "The model does not take a body of this kind.",
+        where="Content-Type",
+        expected=form if family.takes == _TAKES_PICTURES else "application/json",
+    )
+
+
+async def _run(request: Request, asked: PredictRequest) -> Response:
+    result = await unless_gone(request, get_engine(request).predict(asked))
+    return answers.prediction(result, get_settings(request).cutler_threshold)
+
+
+async def _picture(request: Request, asked: PredictRequest) -> Response:
+    async with picture(request) as found:
+        return await _run(
+            request, PredictRequest(asked.model, found, version=asked.version, stage=asked.stage)
+        )
+
+
+def _unsupported() -> UnsupportedMediaError:
+    return UnsupportedMediaError(
+        "The body is neither JSON nor a form.", where="Content-Type", expected=_NEITHER
+    )

@@ -1,0 +1,1 @@
+"""MLflow's registry: versions, stages, trusted loading, and following promotions."""

@@ -1,0 +1,1 @@
+"""Bringing versions into production and back: gates, promotion, rollback."""
