@@ -33,7 +33,7 @@ class SentimentFamily(TrainableFamily):
     field = "reviews"
     experiment = "sentiment-analysis"
     cost = 20.0
-    gates = Gates(metric="accuracy", tolerance=0.01, latency=0.25)
+    gates = Gates(metric="accuracy", latency=0.25)
     parameters = (
         Parameter("kind", "tfidf", "what to train", choices=_KINDS, tune=False),
         Parameter(

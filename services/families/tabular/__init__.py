@@ -28,7 +28,7 @@ class TabularFamily(TrainableFamily):
     field = "features"
     experiment = "tabular-classification"
     cost = 1.0
-    gates = Gates(metric="accuracy", tolerance=0.01, latency=0.1)
+    gates = Gates(metric="accuracy", latency=0.1)
     parameters = (
         Parameter(
             "model", "logistic", "what to fit", choices=("logistic", "forest", "boosting")
