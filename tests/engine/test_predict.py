@@ -77,7 +77,7 @@ async def test_bad_input_is_refused_at_once_while_the_device_is_busy(
     started = time.monotonic()
     with pytest.raises(InvalidInputError):
         await engine.predict(request(b"not a picture"))
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 5  # the gate would hold it for 20
     gate.open.set()
     await running
 
@@ -97,7 +97,7 @@ async def test_beyond_the_line_it_is_refused(start_engine: StartEngine, metrics:
     started = time.monotonic()
     with pytest.raises(OverloadedError) as caught:
         await engine.predict(request())
-    assert time.monotonic() - started < 0.05
+    assert time.monotonic() - started < 5
     assert caught.value.retry_after
     gate.open.set()
     assert len(await asyncio.gather(*admitted)) == 3

@@ -100,7 +100,7 @@ def test_while_the_model_loads_the_process_is_alive_but_not_ready(make_server: M
     client = server.client
     started = time.monotonic()
     assert client.get("/health/live").status_code == 200
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     assert client.get("/health").json()["status"] == "starting"
     for path in ("/health/ready", *INFO_PATHS):
         response = client.get(path)

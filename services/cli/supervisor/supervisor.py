@@ -73,6 +73,8 @@ class Supervisor:
                 code = await running.process.wait()
             finally:
                 watch.cancel()
+            # What it leaves behind may still hold its port.
+            running.kill()
             if program.once:
                 self._note(f"{program.name} {'is done' if code == 0 else f'failed ({code})'}")
                 return

@@ -83,6 +83,24 @@ async def test_what_dies_is_started_again(tmp_path: Path) -> None:
     assert await asyncio.wait_for(running, 15) == 0
 
 
+async def test_nothing_of_what_died_is_left(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    code = (
+        "import os, time\n"
+        "child = os.fork()\n"
+        f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
+        "time.sleep(60)"
+    )
+    programs = [service("first", tmp_path), script("second", code)]
+    running = asyncio.create_task(Supervisor(programs, lambda _: None).run())
+    await until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    leader, child = sorted(int(pid) for pid in pids.read_text().split())
+    os.kill(leader, signal.SIGKILL)
+    await until(lambda: not alive(child))
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(running, 15) == 0
+
+
 async def test_the_first_one_failing_at_once_ends_everything(tmp_path: Path) -> None:
     programs = [script("first", "raise SystemExit(3)"), service("second", tmp_path)]
     assert await asyncio.wait_for(Supervisor(programs, lambda _: None).run(), 15) == 3
