@@ -30,6 +30,7 @@ def slipway(capsys: pytest.CaptureFixture[str]) -> Command:
     """Run `slipway` with arguments."""
 
     def run(*arguments: str | Path) -> Outcome:
+        capsys.readouterr()  # what the test itself said before
         with pytest.raises(SystemExit) as stopped:
             main([str(argument) for argument in arguments])
         written = capsys.readouterr()
