@@ -15,6 +15,7 @@ class SlipwayError(Exception):
         message: what was wrong, in one sentence.
         where: the field, parameter or setting concerned (`file`, `threshold`, `MODEL_PATH`).
         expected: what would have been accepted.
+        received: what came instead, as type and shape; never the value itself.
         retry_after: seconds after which trying again makes sense, if waiting helps.
     """
 
@@ -26,12 +27,14 @@ class SlipwayError(Exception):
         *,
         where: str | None = None,
         expected: str | None = None,
+        received: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.where = where
         self.expected = expected
+        self.received = received
         self.retry_after = retry_after
 
 

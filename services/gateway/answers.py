@@ -48,6 +48,18 @@ def objects(result: PredictResult, threshold: float) -> Response:
     return _response(result, body | provenance(result))
 
 
+def json_of(output: Any) -> Any:
+    """Return an output of any family as JSON values: objects in a picture are a mapping too."""
+    if not isinstance(output, Segmentation):
+        return output
+    height, width = output.size
+    return {
+        "num_instances": len(output.instances),
+        "instances": [_instance(instance) for instance in output.instances],
+        "image_size": {"height": height, "width": width},
+    }
+
+
 def provenance(result: PredictResult) -> dict[str, Any]:
     """Which version answered, when, and under which id."""
     return {

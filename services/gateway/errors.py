@@ -1,9 +1,9 @@
 """The only place where domain errors become HTTP: status, headers and the body they share."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
-import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -25,6 +25,7 @@ from services.core.errors import (
     UnauthorizedError,
     UnsupportedMediaError,
 )
+from services.gateway.error_shapes import Told, shape_of
 
 # Not in any standard, but what nginx logs when the caller has hung up.
 CLIENT_CLOSED_REQUEST = 499
@@ -73,32 +74,22 @@ def status_of(error: SlipwayError) -> int:
     return next((STATUS[cls] for cls in type(error).__mro__ if cls in STATUS), _INTERNAL_ERROR)
 
 
-def error_body(
-    code: str, message: str, where: str | None, expected: str | None, request_id: str | None
-) -> bytes:
-    """Return the JSON that every failed request gets."""
-    error = {
-        "code": code,
-        "message": message,
-        "where": where,
-        "expected": expected,
-        "request_id": request_id,
-    }
-    return orjson.dumps({"error": error})
-
-
 def error_response(error: BaseException, scope: Scope) -> Response:
     """Answer with a domain error, or with a bare 500 for anything that was not foreseen."""
     status = status_of(error) if isinstance(error, SlipwayError) else _INTERNAL_ERROR
     known = isinstance(error, SlipwayError) and type(error) is not SlipwayError
     # What nobody meant a caller to see (a setting, a path) stays in the log.
     if not known or (status == _INTERNAL_ERROR and not isinstance(error, PredictionFailedError)):
-        return _response(status, scope, "internal_error", "Something went wrong in here.")
+        return _response(Told(status, "internal_error", "Something went wrong in here."), scope)
     assert isinstance(error, SlipwayError)
     headers = {}
     if status in _RETRY_STATUSES:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or _RETRY_AFTER)))
-    return _response(status, scope, error.code, error.message, error.where, error.expected, headers)
+    return _response(
+        Told(status, error.code, error.message, error.where, error.expected, error.received),
+        scope,
+        headers,
+    )
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -109,18 +100,10 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
 
 
-def _response(
-    status: int,
-    scope: Scope,
-    code: str,
-    message: str,
-    where: str | None = None,
-    expected: str | None = None,
-    headers: dict[str, str] | None = None,
-) -> Response:
-    request_id = scope.get("state", {}).get("request_id")
-    body = error_body(code, message, where, expected, request_id)
-    return Response(body, status, headers, media_type="application/json")
+def _response(told: Told, scope: Scope, headers: dict[str, str] | None = None) -> Response:
+    told = replace(told, request_id=scope.get("state", {}).get("request_id"))
+    body = shape_of(scope.get("path", ""))(told)
+    return Response(body, told.status, headers, media_type="application/json")
 
 
 async def _on_domain_error(request: Request, error: Exception) -> Response:
@@ -144,21 +127,17 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         headers["Allow"] = ", ".join(sorted(allowed))
     code = _HTTP_CODES.get(status, "http_error")
     message, where, expected = hint
-    return _response(status, request.scope, code, message, where, expected, headers)
+    return _response(Told(status, code, message, where, expected), request.scope, headers)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [(_field(item["loc"]), str(item["msg"])) for item in error.errors()]
     names = ", ".join(dict.fromkeys(name for name, _ in found))
-    return _response(
-        422,
-        request.scope,
-        InvalidInputError.code,
-        f"The value of {names} is not accepted.",
-        found[0][0],
-        "; ".join(f"{name}: {message}" for name, message in found),
-    )
+    expected = "; ".join(f"{name}: {message}" for name, message in found)
+    message = f"The value of {names} is not accepted."
+    told = Told(422, InvalidInputError.code, message, found[0][0], expected)
+    return _response(told, request.scope)
 
 
 def _field(location: tuple[Any, ...]) -> str:

@@ -8,6 +8,7 @@ import orjson
 from starlette.requests import Request
 
 from services.core.errors import InvalidInputError, UnsupportedMediaError
+from services.gateway.bodies import read_body
 from services.gateway.errors import MalformedRequestError
 
 MAX_DEPTH = 64
@@ -40,7 +41,7 @@ async def read_object(request: Request, expected: str = _OBJECT) -> dict[str, An
             where="Content-Type",
             expected="application/json",
         )
-    raw = await request.body()
+    raw = await read_body(request)
     body = parse(raw) if len(raw) <= _SMALL else await asyncio.to_thread(parse, raw)
     if not isinstance(body, dict):
         raise InvalidInputError("The body is not an object.", where="body", expected=expected)

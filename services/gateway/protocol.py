@@ -4,7 +4,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from services.gateway.errors import error_body
+from services.gateway.error_shapes import Told, own
 
 _MAX_HEAD_BYTES = 64 * 1024
 _HEAD_SECONDS = 15.0
@@ -55,7 +55,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._stop_timer()
         if self.transport.is_closing():
             return
-        body = error_body("malformed_request", msg, "request", "a request in HTTP/1.1", None)
+        body = own(Told(400, "malformed_request", msg, "request", "a request in HTTP/1.1"))
         head = [
             STATUS_LINE[400],
             b"content-type: application/json\r\n",

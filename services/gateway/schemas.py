@@ -12,6 +12,9 @@ class ErrorDetail(BaseModel):
     message: str = Field(description="What was wrong, in one sentence.")
     where: str | None = Field(description="The field, parameter or header concerned.")
     expected: str | None = Field(description="What would have been accepted.")
+    received: str | None = Field(
+        description="What came instead, as type and shape; never the value."
+    )
     request_id: str | None = Field(description="Also in the header X-Request-ID, and in the log.")
 
 

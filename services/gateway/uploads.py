@@ -94,12 +94,7 @@ def check_picture(upload: Upload, field: str) -> None:
         InvalidInputError: the file is empty.
         UnsupportedMediaError: not a JPEG, PNG or WEBP, or not what its Content-Type says.
     """
-    if not upload.data:
-        raise InvalidInputError("The file is empty.", where=field, expected=ACCEPTED)
-    if upload.kind == "other":
-        raise UnsupportedMediaError(
-            f"The file is {describe(upload.data)}.", where=field, expected=ACCEPTED
-        )
+    check_bytes(upload.data, field)
     if upload.declared in _SILENT or _DECLARED.get(upload.declared) == upload.kind:
         return
     # The label itself is the caller's text; only known ones are repeated.
@@ -109,6 +104,21 @@ def check_picture(upload: Upload, field: str) -> None:
         where=field,
         expected=f"Content-Type: image/{upload.kind} on that part, or none",
     )
+
+
+def check_bytes(data: bytes, field: str) -> None:
+    """Refuse what is no picture.
+
+    Raises:
+        InvalidInputError: there is nothing.
+        UnsupportedMediaError: not a JPEG, PNG or WEBP.
+    """
+    if not data:
+        raise InvalidInputError("The file is empty.", where=field, expected=ACCEPTED)
+    if sniff(data) is None:
+        raise UnsupportedMediaError(
+            f"The file is {describe(data)}.", where=field, expected=ACCEPTED
+        )
 
 
 def count_upload(metrics: Metrics, upload: Upload, *, accepted: bool) -> None:
