@@ -10,8 +10,12 @@ from typing import ClassVar
 class SlipwayError(Exception):
     """Base of every error that Slipway raises on purpose.
 
+    The first line of each class, and its `remedy`, stand in `docs/errors.md`.
+
     Attributes:
         code: stable machine-readable name of the kind of error.
+        remedy: what the caller may do about it.
+        retry: whether the same request may succeed later.
         message: what was wrong, in one sentence.
         where: the field, parameter or setting concerned (`file`, `threshold`, `MODEL_PATH`).
         expected: what would have been accepted.
@@ -20,6 +24,8 @@ class SlipwayError(Exception):
     """
 
     code: ClassVar[str] = "internal_error"
+    remedy: ClassVar[str] = "Report it with the request id; the log has the cause under that id."
+    retry: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -42,72 +48,103 @@ class InvalidInputError(SlipwayError):
     """The caller sent something that cannot be used."""
 
     code = "invalid_input"
+    remedy = (
+        "Compare `where`, `expected` and `received`, and correct that part of the request. "
+        "`help` leads to what the model takes."
+    )
 
 
 class UnsupportedMediaError(InvalidInputError):
     """The bytes are of a kind that is not accepted here, whatever they were called."""
 
     code = "unsupported_media_type"
+    remedy = "Send one of the kinds that `expected` names, under its own Content-Type."
 
 
 class PayloadTooLargeError(InvalidInputError):
     """More bytes, pixels or items than the configured limit."""
 
     code = "payload_too_large"
+    remedy = (
+        "Send less at once: `expected` names the limit (MAX_FILE_SIZE, MAX_ROWS, "
+        "MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE)."
+    )
 
 
 class NotFoundError(SlipwayError):
     """The thing named by the caller does not exist."""
 
     code = "not_found"
+    remedy = "Check the name or the version; `help` leads to those that there are."
 
 
 class UnauthorizedError(SlipwayError):
     """The caller has not shown who it is, or its signature does not fit."""
 
     code = "unauthorized"
+    remedy = "Sign the request with the secret that both sides know (MLFLOW_WEBHOOK_SECRET)."
 
 
 class OverloadedError(SlipwayError):
     """The waiting line is full; `retry_after` says when to come back."""
 
     code = "overloaded"
+    remedy = (
+        "Wait for the seconds of `Retry-After`, then send the same request again; add instances "
+        "if it lasts."
+    )
+    retry = True
 
 
 class DeadlineExceededError(SlipwayError):
     """The answer was not ready within the request's deadline."""
 
     code = "deadline_exceeded"
+    remedy = "Send fewer requests at once or a smaller input, or raise REQUEST_TIMEOUT."
+    retry = True
 
 
 class ClientGoneError(SlipwayError):
     """The caller hung up, so the work was dropped before it started."""
 
     code = "client_gone"
+    remedy = "Nothing: nobody reads this answer. It stands in the log and in the metrics."
+    retry = True
 
 
 class PredictionFailedError(SlipwayError):
     """The model broke on an input that it accepted; the cause is in the log, not in here."""
 
     code = "prediction_failed"
+    remedy = "Look in the log under the request id; the same input will most likely fail again."
 
 
 class ModelUnavailableError(SlipwayError):
     """The model is not loaded, still loading, or failed to load."""
 
     code = "model_unavailable"
+    remedy = (
+        "Wait for the seconds of `Retry-After`; if it lasts, `GET /models/{name}` says why the "
+        "model does not serve."
+    )
+    retry = True
 
 
 class RegistryUnavailableError(ModelUnavailableError):
     """MLflow does not answer, so nothing new can be learned from it or changed in it."""
 
     code = "registry_unavailable"
+    remedy = (
+        "Wait for the seconds of `Retry-After`; if it lasts, look at MLflow. What is in memory "
+        "goes on serving."
+    )
 
 
 class ConflictError(SlipwayError):
     """What the caller asks for contradicts what is there."""
 
     code = "conflict"
+    remedy = "Look at the present state, then decide anew."
 
 
 class ConfigurationError(SlipwayError):

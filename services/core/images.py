@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from services.core.errors import PayloadTooLargeError, SlipwayError
+from services.core.errors import InvalidInputError, PayloadTooLargeError, SlipwayError
 from services.core.image_headers import read_header
-from services.core.image_headers.kinds import Header, damaged, truncated
+from services.core.image_headers.kinds import Header, damaged, received, truncated
 
 Pixels = NDArray[np.uint8]
 
@@ -63,15 +63,23 @@ def decode_image(data: bytes, limits: ImageLimits) -> Pixels:
         PayloadTooLargeError: more pixels or a longer side than `limits`; nothing was decoded.
         InvalidInputError: empty, truncated or damaged.
     """
-    header = read_header(data)
-    check_size(header, limits)
+    try:
+        header = read_header(data)
+        check_size(header, limits)
+        return _upright(_pixels(header), header.orientation)
+    except InvalidInputError as error:
+        error.received = error.received or received(data)
+        raise
+
+
+def _pixels(header: Header) -> Pixels:
     if header.decoder == "other":
         pixels = _decode_with_pillow(header.essence)
     else:
         pixels = _decode(header.essence, alpha=header.decoder == "alpha")
     if pixels.shape[:2] != (header.height, header.width):
         raise damaged("its size differs from what its header says")
-    return _upright(pixels, header.orientation)
+    return pixels
 
 
 def check_size(header: Header, limits: ImageLimits) -> None:

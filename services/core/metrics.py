@@ -17,6 +17,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from services.core.tally import Tallies
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 # A second series beside each counter, that nothing here reads.
@@ -39,6 +41,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # First, so that whatever is read after it is complete.
+        self.tallies = Tallies(self.registry)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)

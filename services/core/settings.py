@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     required_models: CommaSeparated = ()
     trusted_models: CommaSeparated = ()
     model_name: str = "MNISTClassifier"
+    default_model: str | None = None
     # 0: six tenths of the memory that this process may have.
     memory_budget: Annotated[int, Field(ge=0)] = 0
     max_batch_size: Annotated[int, Field(ge=1, le=100_000)] = 128
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     num_threads: Annotated[int, Field(ge=0, le=1024)] = 0
 
     max_file_size: Annotated[int, Field(ge=1)] = 10 * 1024 * 1024
+    max_batch_files: Annotated[int, Field(ge=1, le=1000)] = 32
     # 24 megapixels pass a phone's 12 and stop a file of 1 kB that unpacks into 25.
     max_image_pixels: Annotated[int, Field(ge=1, le=170_000_000)] = 24_000_000
     max_image_side: Annotated[int, Field(ge=1, le=65535)] = 10_000

@@ -66,6 +66,8 @@ class Admission:
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._retired: Callable[[], None] | None = None
+        # Whether anybody waits for it to be idle: telling nobody takes time as well.
+        self._awaited = False
 
     def enter(self, timeout: float) -> Ticket | None:
         """Take a place in line for work that must be done within `timeout` seconds.
@@ -136,6 +138,7 @@ class Admission:
     def wait_idle(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until nobody is in; return whether that is so."""
         with self._idle:
+            self._awaited = True
             return self._idle.wait_for(lambda: self._requests == 0, timeout)
 
     def _leave(self, ticket: Ticket) -> None:
@@ -143,7 +146,7 @@ class Admission:
             self._taken -= ticket.weight
             self._requests -= 1
             left = self._retired if self._requests == 0 else None
-            if self._requests == 0:
+            if left is not None or self._awaited:
                 self._idle.notify_all()
         if left is not None:
             left()

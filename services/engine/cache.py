@@ -49,8 +49,8 @@ class Answers:
         self._looks = {r: metrics.cache_requests.labels(r) for r in ("hit", "miss", "error")}
 
     def used_for(self, light: bool) -> bool:
-        """Whether answers of a model are kept; asking Redis takes longer than a light model."""
-        return not isinstance(self._cache, NoCache) and (self._cache.quick or not light)
+        """Whether answers of a model are kept; a light one answers sooner than any cache."""
+        return not light and not isinstance(self._cache, NoCache)
 
     async def get(self, key: bytes) -> Any | None:
         """Return a copy of the answer kept under a key, if there is one."""

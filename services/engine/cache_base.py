@@ -10,8 +10,6 @@ class CacheError(Exception):
 class Cache(Protocol):
     """Keeps encoded answers for CACHE_TTL seconds; losing one is no error."""
 
-    quick: bool  # answers in microseconds, so that light models gain by it
-
     async def get(self, key: bytes) -> bytes | None:
         """Return what was kept under a key.
 
@@ -31,8 +29,6 @@ class Cache(Protocol):
 
 class NoCache:
     """CACHE=off."""
-
-    quick = False
 
     async def get(self, key: bytes) -> bytes | None:
         """Return None."""

@@ -10,8 +10,6 @@ _OVERHEAD = 300
 class MemoryCache:
     """At most `most` bytes, each answer for `ttl` seconds. Used from one event loop."""
 
-    quick = True
-
     def __init__(self, most: int, ttl: float) -> None:
         self._most = most
         self._ttl = ttl

@@ -23,8 +23,6 @@ _MOST_WRITES = 1000
 class RedisCache:
     """Keeps answers for `ttl` seconds. Used from one event loop."""
 
-    quick = False
-
     def __init__(self, url: str, ttl: float) -> None:
         self._redis = Redis.from_url(
             url,

@@ -3,30 +3,29 @@
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from services.core.errors import (
-    DeadlineExceededError,
     ModelUnavailableError,
     NotFoundError,
-    PredictionFailedError,
 )
-from services.core.ids import new_id
 from services.core.logging import get_logger
 from services.core.metrics import Metrics
 from services.core.settings import Settings
+from services.engine.byhand import ByHand
 from services.engine.cache import Answers, open_cache
 from services.engine.fleet import Fleet
+from services.engine.index import index
+from services.engine.loaded import Loaded
 from services.engine.loader import Loader
 from services.engine.messages import PredictRequest, PredictResult
+from services.engine.predictions import Predictions
 from services.engine.readiness import Readiness
 from services.engine.resolver import Resolver
 from services.engine.source import ModelSource
-from services.engine.status import ModelStatus
-from services.engine.steps import Steps
-from services.engine.watch import Watch
-from services.engine.workers import Workers, WorkFailed
+from services.engine.status import IndexEntry, ModelStatus
+from services.engine.workers import Workers
 from services.families.base import Family, Model
 from services.registry.catalogue import Snapshot
 
@@ -61,6 +60,7 @@ class Engine:
         self._pool: Workers | None = None
         self._finder: Workers | None = None
         self._resolver: Resolver | None = None
+        self._asked: Predictions | None = None
         self._draining_since: float | None = None
         self._closed = threading.Event()
 
@@ -69,6 +69,9 @@ class Engine:
         self._pool = Workers("pool", self._settings.decode_workers)
         self._finder = Workers("finder", 1)
         self._resolver = Resolver(self._fleet, self._source, self._finder)
+        self._asked = Predictions(
+            self._settings, self._metrics, self._resolver, self._pool, self._answers
+        )
         self._loader.start()
 
     def follow(self, snapshot: Snapshot) -> None:
@@ -104,11 +107,39 @@ class Engine:
         with self._fleet.changed:
             return [host.status() for host in self._fleet.hosts.values()]
 
+    def index(self) -> list[IndexEntry]:
+        """Return every version that is in memory, should be, or failed to come there."""
+        return index(self._fleet)
+
+    async def load(self, name: str, version: str | None = None) -> None:
+        """Bring a version, or the one in production, into memory; see `ByHand.load`."""
+        await self._hand().load(name, version)
+
+    async def unload(self, name: str, version: str | None = None) -> None:
+        """Take a version, or a whole model, out of memory; see `ByHand.unload`."""
+        await self._hand().unload(name, version)
+
+    def _hand(self) -> ByHand:
+        if self._resolver is None or self._closed.is_set():
+            raise ModelUnavailableError("The service is shutting down.", retry_after=1)
+        return ByHand(self._settings, self._fleet, self._resolver)
+
     def model(self, name: str) -> Model | None:
         """Return the version that serves under a name; None if none does, or none is known."""
-        host = self._fleet.hosts.get(name)
-        serving = None if host is None else host.serving
+        serving = self.in_memory(name)
         return None if serving is None else serving.model
+
+    def in_memory(self, name: str, version: str | None = None) -> Loaded | None:
+        """Return a version that is in memory; None for `version`: the one that serves."""
+        host = self._fleet.hosts.get(name)
+        if host is None:
+            return None
+        return host.serving if version is None else host.held(version)
+
+    def is_light(self, name: str) -> bool:
+        """Whether the version that serves under a name answers within a turn of the event loop."""
+        serving = self.in_memory(name)
+        return serving is not None and serving.is_light
 
     def model_for(self, task: str) -> str:
         """Return the name of the model that serves a task, or would.
@@ -126,68 +157,18 @@ class Engine:
                 return family.model_name or family.name
         raise NotFoundError(f"No model here serves the task {task}.", where="model")
 
-    async def predict(self, request: PredictRequest) -> PredictResult:
-        """Make one prediction.
+    async def opened(self, request: PredictRequest) -> Model:
+        """Return the version that a request is for, in memory; see `Predictions.opened`."""
+        return await self._predictions().opened(request)
 
-        Cancelling the caller drops the work if it has not started; a network that is already
-        running goes on to its end, and keeps its place in line until then.
+    def predict(self, request: PredictRequest) -> Coroutine[Any, Any, PredictResult]:
+        """Make one prediction; see `Predictions.predict`."""
+        return self._predictions().predict(request)
 
-        Raises:
-            NotFoundError: no model has that name, or it has no such version.
-            ModelUnavailableError: it is not ready, or the service is shutting down.
-            OverloadedError: too many requests wait already.
-            InvalidInputError: the model refuses the payload.
-            DeadlineExceededError: the answer came too late, or would have.
-            PredictionFailedError: the model broke; the log says how.
-        """
-        prediction_id = new_id()
-        watch = Watch(self._metrics, request.mode, prediction_id)
-        try:
-            return await self._predict(request, prediction_id, watch)
-        except WorkFailed as error:
-            watch.broke(error)
-            failure = PredictionFailedError("The model failed on this input.")
-            watch.failed(failure)
-            raise failure from error
-        except BaseException as error:
-            watch.failed(error)
-            raise
-
-    async def _predict(
-        self, request: PredictRequest, prediction_id: str, watch: Watch
-    ) -> PredictResult:
-        started = time.monotonic()
-        pool, resolver = self._pool, self._resolver
-        if pool is None or resolver is None or self._closed.is_set():
+    def _predictions(self) -> Predictions:
+        if self._resolver is None or self._asked is None or self._closed.is_set():
             raise ModelUnavailableError("The service is shutting down.", retry_after=1)
-        limit = self._settings.request_timeout
-        timeout = limit if request.timeout is None else min(request.timeout, limit)
-        deadline = started + timeout
-        try:
-            async with asyncio.timeout(timeout) as clock:
-                loaded, ticket, stage = await resolver.enter(request, deadline, watch)
-                try:
-                    steps = Steps(loaded, ticket, deadline, watch, pool, self._answers)
-                    answer = await steps.run(request.payload)
-                finally:
-                    ticket.let_go()
-        except TimeoutError as error:
-            if not clock.expired():  # pragma: no cover - a model's own is wrapped
-                raise
-            raise DeadlineExceededError(
-                f"The prediction was not ready within {timeout:g} seconds.",
-                expected="fewer requests at once, a smaller input, or a longer REQUEST_TIMEOUT",
-            ) from error
-        watch.succeeded(answer.timings, answer.confidences)
-        return PredictResult(
-            id=prediction_id,
-            model=loaded.model.info,
-            output=answer.output,
-            timings=answer.timings,
-            seconds=time.monotonic() - started,
-            stage=stage,
-            cached=answer.cached,
-        )
+        return self._asked
 
     def begin_shutdown(self) -> None:
         """Say on every readiness check that the end is near; requests are still served."""

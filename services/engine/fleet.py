@@ -4,12 +4,12 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 from services.core.logging import get_logger
 from services.core.metrics import Metrics
 from services.core.settings import Settings
-from services.engine.host import BUILTIN, Failure, Host, Identity, builtin_ref, reason_of
+from services.engine.demands import Demands, Load
+from services.engine.host import BUILTIN, Failure, Host, builtin_ref, reason_of
 from services.engine.loaded import Loaded
 from services.engine.shelf import Shelf
 from services.engine.status import State
@@ -17,14 +17,6 @@ from services.families.base import Artifact, Family
 from services.registry.catalogue import Snapshot, VersionRef
 
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Work for the loader: bring a version into memory."""
-
-    host: Host
-    ref: VersionRef
 
 
 class Fleet:
@@ -54,7 +46,7 @@ class Fleet:
         self._settings = settings
         self._metrics = metrics
         self._families = families
-        self._demands: dict[Identity, tuple[Host, VersionRef, Future[None]]] = {}
+        self.demands = Demands()
         self.shelf = Shelf(self.changed, self.hosts, metrics)
         self._demand_was_last = False
 
@@ -131,6 +123,7 @@ class Fleet:
             return
         host.wanted = target
         host.evicted = False
+        host.unloaded.promoted(target.identity)
         host.failures.pop(target.identity, None)
         if target.identity in host.versions:
             self._swap(host, host.versions[target.identity])
@@ -169,18 +162,18 @@ class Fleet:
     # --- what the loader does ----------------------------------------------------------------
 
     def demand(self, host: Host, ref: VersionRef) -> "Future[None]":
-        """Ask for a version; the future ends when it is in memory or has failed."""
+        """Ask for a version; the future ends when it is in memory or has failed.
+
+        It ends at once if the version is here, was unloaded by request, or all is closed.
+        """
         with self.changed:
-            found = self._demands.get(ref.identity)
-            if found is not None:
-                return found[2]
-            future: Future[None] = Future()
-            if self.closed or ref.identity in host.versions:
+            out = ref.identity in host.unloaded
+            if self.closed or out or ref.identity in host.versions:
+                future: Future[None] = Future()
                 future.set_result(None)
                 return future
-            self._demands[ref.identity] = (host, ref, future)
             self.changed.notify_all()
-            return future
+            return self.demands.add(host, ref)
 
     def next_work(self) -> Load | Loaded | None:
         """Wait for the loader's next work: a load, or a version to close; None once closed.
@@ -199,7 +192,7 @@ class Fleet:
     def _next_load(self) -> Load | None:
         now = time.time()
         wanted = next((host for host in self.hosts.values() if host.due(now)), None)
-        asked = next(iter(self._demands.values()), None)
+        asked = self.demands.first()
         # Neither promotions nor those who name versions may keep the other waiting for ever.
         if wanted is not None and (asked is None or self._demand_was_last):
             self._demand_was_last = False
@@ -207,8 +200,7 @@ class Fleet:
             return Load(wanted, wanted.wanted)
         if asked is not None:
             self._demand_was_last = True
-            return Load(asked[0], asked[1])
-        return None
+        return asked
 
     def _until_retry(self) -> float | None:
         failures = (host.failure for host in self.hosts.values())
@@ -226,10 +218,10 @@ class Fleet:
             ref = loaded.ref
             host.loading = None
             self.first.pop(host.name, None)
-            asked = self._demands.pop(ref.identity, None)
             wanted = host.wanted is not None and host.wanted.identity == ref.identity
             here = not self.closed and self.hosts.get(host.name) is host
-            keep = here and (wanted or asked is not None)
+            out = ref.identity in host.unloaded
+            keep = here and not out and (wanted or ref.identity in self.demands)
             if keep:
                 host.versions[ref.identity] = loaded
                 host.failures.pop(ref.identity, None)
@@ -241,8 +233,7 @@ class Fleet:
                     self._swap(host, loaded)
             else:
                 loaded.lane.admission.retire(lambda: self.shelf.leave(loaded))
-            if asked is not None:
-                asked[2].set_result(None)
+            self.demands.settle(ref.identity)
             return keep
 
     def failed(self, host: Host, ref: VersionRef, error: BaseException) -> Failure:
@@ -254,9 +245,7 @@ class Fleet:
             if host.wanted is not None and host.wanted.identity == ref.identity:
                 self._metrics.model_swaps.labels(host.name, "failed").inc()
                 host.evicted = False
-            asked = self._demands.pop(ref.identity, None)
-            if asked is not None:
-                asked[2].set_result(None)
+            self.demands.settle(ref.identity)
             return failure
 
     def _swap(self, host: Host, loaded: Loaded) -> None:
@@ -288,8 +277,6 @@ class Fleet:
         """End it; return every version that is still in memory."""
         with self.changed:
             self.closed = True
-            for _, _, future in self._demands.values():
-                future.set_result(None)
-            self._demands.clear()
+            self.demands.settle_where(lambda load: True)
             self.changed.notify_all()
             return self.shelf.all()

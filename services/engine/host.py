@@ -1,6 +1,7 @@
 """One model by name: the versions of it that are in memory, and the one that should serve."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from services.core.errors import (
     ModelUnavailableError,
@@ -10,10 +11,9 @@ from services.core.errors import (
 )
 from services.engine.loaded import Loaded
 from services.engine.status import FailureStatus, ModelStatus, State, VersionStatus
+from services.engine.unloaded import Unloaded
 from services.families.base import Artifact
-from services.registry.catalogue import RegisteredModel, Stage, VersionRef
-
-Identity = tuple[str, str, int]
+from services.registry.catalogue import Identity, RegisteredModel, Stage, VersionRef
 
 # The source of versions that come from no registry.
 BUILTIN = "builtin"
@@ -60,30 +60,38 @@ class Host:
         self.loading: tuple[VersionRef, State] | None = None
         # Put out of memory to make room; the next request brings it back.
         self.evicted = False
+        self.unloaded = Unloaded()
         # What versions took when they were here before.
         self.known_bytes: dict[Identity, int] = {}
 
     @property
     def failure(self) -> Failure | None:
         """Why the wanted version does not serve, if it failed."""
-        return None if self.wanted is None else self.failures.get(self.wanted.identity)
+        wanted = self.wanted
+        if wanted is None or wanted.identity in self.unloaded:
+            return None
+        return self.failures.get(wanted.identity)
 
     @property
     def state(self) -> State:
         """Where the model is, for those who do not name a version."""
+        # Looked at once each: whoever does not hold the lock may see them change.
+        wanted, loading = self.wanted, self.loading
         if self.serving is not None:
             return State.READY
+        if self.unloaded.whole or (wanted is not None and wanted.identity in self.unloaded):
+            return State.UNLOADED
         if self.evicted:
             return State.EVICTED
-        if self.wanted is None:
+        if wanted is None:
             return State.IDLE
-        if self.loading is not None and self.loading[0].identity == self.wanted.identity:
-            return self.loading[1]
+        if loading is not None and loading[0].identity == wanted.identity:
+            return loading[1]
         return State.STARTING if self.failure is None else State.FAILED
 
     def due(self, now: float) -> bool:
         """Whether the wanted version is to be loaded now."""
-        if self.wanted is None or self.evicted:
+        if self.wanted is None or self.evicted or self.wanted.identity in self.unloaded:
             return False
         if self.serving is not None and self.serving.ref.identity == self.wanted.identity:
             return False
@@ -134,6 +142,8 @@ class Host:
             return ModelUnavailableError(
                 f"The model {self.name} failed to load: {self.failure.reason}"
             )
+        if self.state is State.UNLOADED:
+            return self.put_out()
         if self.state is State.IDLE:
             return ModelUnavailableError(
                 f"No version of {self.name} is in production.",
@@ -142,6 +152,18 @@ class Host:
                 " POST /models/transition), or a request that names a version",
             )
         return ModelUnavailableError(f"The model {self.name} is {self.state}.", retry_after=2)
+
+    def put_out(self, ref: VersionRef | None = None) -> ModelUnavailableError:
+        """Return the error for a request for what somebody unloaded."""
+        one = ref is not None and not self.unloaded.whole
+        what = f"Version {ref.version} of {self.name}" if ref and one else f"The model {self.name}"
+        query = f"?version={ref.version}" if ref and one else ""
+        return ModelUnavailableError(
+            f"{what} was unloaded by request.",
+            where="version" if one else "model",
+            expected=f"POST /v2/repository/models/{quote(self.name)}/load{query} first, or the"
+            " promotion of another version",
+        )
 
     def status(self) -> ModelStatus:
         """Return what is to be said about the model now."""

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from services.engine.lane import Lane
 from services.engine.light import Light
@@ -20,6 +21,7 @@ class Loaded:
         family: of the artifact it was opened from.
         profile: what its steps cost; None without an example to measure on.
         memory_bytes: as measured while it was loaded.
+        answer: what it answers to `inputs`, from its example or a made-up row; None: not known.
         asked: it is here because requests name it, not because it was in production.
         last_used: seconds since 1970.
     """
@@ -32,6 +34,7 @@ class Loaded:
     memory_bytes: int
     profile: Profile | None = None
     light: Light | None = None
+    answer: Any = None
     asked: bool = False
     last_used: float = field(default_factory=time.time)
 

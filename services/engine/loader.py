@@ -10,7 +10,8 @@ from services.core.logging import get_logger
 from services.core.metrics import Metrics
 from services.core.settings import Settings
 from services.engine import memory
-from services.engine.fleet import Fleet, Load
+from services.engine.demands import Load
+from services.engine.fleet import Fleet
 from services.engine.loaded import Loaded
 from services.engine.opening import Opener
 from services.engine.source import ModelSource
@@ -58,6 +59,7 @@ class Loader:
                 self._load(work)
             # A frame that lives on must not keep a model.
             del work
+            memory.settle()
 
     def _list_builtins(self) -> None:
         for family in self._families.values():
@@ -152,6 +154,7 @@ class Loader:
         started = time.monotonic()
         if not self._fleet.shelf.has(ref.name, ref.version):
             loaded.meters.unloaded()
+        loaded.meters.close()
         self._close(loaded)
         del loaded
         memory.give_back()

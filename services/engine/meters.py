@@ -1,6 +1,7 @@
 """The metrics of one version, looked up once rather than at each prediction."""
 
 from services.core.metrics import Metrics
+from services.core.tally import Count
 from services.engine.messages import Timings
 from services.families.base import ModelInfo
 
@@ -8,25 +9,43 @@ PHASES = ("queue", "preprocess", "inference", "postprocess")
 
 
 class Meters:
-    """What is observed about one version in memory."""
+    """What is observed about one version in memory; `ran` by any thread, the rest by the loop."""
 
     def __init__(self, metrics: Metrics, name: str, version: str) -> None:
         self.name = name
         self.version = version
         self._metrics = metrics
-        durations = metrics.prediction_duration
-        self._phases = [durations.labels(name, version, phase) for phase in PHASES]
-        self._confidence = metrics.prediction_confidence.labels(name, version)
-        self._batch = metrics.prediction_batch_size.labels(name, version)
+        tallies, durations = metrics.tallies, metrics.prediction_duration
+        self._phases = [
+            tallies.histogram(durations.labels(name, version, phase)) for phase in PHASES
+        ]
+        self._queue, self._before, self._inside, self._after = self._phases
+        confidence = metrics.prediction_confidence.labels(name, version)
+        self._confidence = tallies.histogram(confidence)
+        self._batch = tallies.histogram(metrics.prediction_batch_size.labels(name, version))
+        self._counts: dict[tuple[str, str], Count] = {}
         self._info: tuple[str, ...] | None = None
+        self._closed = False
 
     def answered(self, timings: Timings, confidences: list[float]) -> None:
         """Observe a prediction that was made."""
-        parts = (timings.queue, timings.preprocess, timings.inference, timings.postprocess)
-        for phase, seconds in zip(self._phases, parts, strict=True):
-            phase.observe(seconds)
+        self._queue.observe(timings.queue)
+        self._before.observe(timings.preprocess)
+        self._inside.observe(timings.inference)
+        self._after.observe(timings.postprocess)
         for score in confidences:
             self._confidence.observe(score)
+
+    def ended(self, mode: str, status: str) -> None:
+        """Count a prediction by how it was asked for and how it ended."""
+        count = self._counts.get((mode, status))
+        if count is None or self._closed:
+            series = self._metrics.predictions.labels(self.name, self.version, mode, status)
+            if self._closed:
+                series.inc()
+                return
+            count = self._counts[mode, status] = self._metrics.tallies.counter(series)
+        count.inc()
 
     def ran(self, rows: int) -> None:
         """Observe one call of the model."""
@@ -44,3 +63,10 @@ class Meters:
             self._metrics.model_memory.remove(self.name, self.version)
             self._metrics.model_loaded.remove(*self._info)
             self._info = None
+
+    def close(self) -> None:
+        """Bring all series up to date; what ends later is counted without a detour."""
+        self._closed = True
+        self._metrics.tallies.drop(
+            *self._phases, self._confidence, self._batch, *self._counts.values()
+        )

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from services.core.errors import ConfigurationError, SlipwayError
 from services.core.metrics import Metrics
 from services.core.settings import Settings
+from services.core.signature.example import example_of
 from services.engine import memory
 from services.engine.lane import Lane
 from services.engine.light import Light
@@ -13,7 +15,7 @@ from services.engine.loaded import Loaded
 from services.engine.meters import Meters
 from services.engine.profile import Profile, measure
 from services.engine.workers import WorkFailed
-from services.families.base import Artifact, Family, Model, predict
+from services.families.base import Artifact, Family, Model, Picture, predict
 from services.registry.catalogue import VersionRef
 
 
@@ -43,7 +45,7 @@ class Opener:
             warming()
             meters = Meters(self._metrics, ref.name, ref.version)
             lane = self._lane(model, ref, meters)
-            profile = self._try_out(model, lane, artifact)
+            profile, answer = self._try_out(model, lane, artifact)
         except BaseException as error:
             if lane is not None:
                 lane.close()
@@ -58,7 +60,9 @@ class Opener:
             light = Light(model, lane, profile)
             # As many as fit into one turn of the loop are no crowd.
             lane.admission.widen(self._settings.max_batch_size)
-        return Loaded(ref, artifact.family, model, lane, meters, taken, profile, light)
+        return Loaded(
+            ref, artifact.family, model, lane, meters, taken, profile, light, answer=answer
+        )
 
     def _family(self, artifact: Artifact) -> Family:
         family = self._families.get(artifact.family)
@@ -84,14 +88,17 @@ class Opener:
             ran=meters.ran,
         )
 
-    def _try_out(self, model: Model, lane: Lane, artifact: Artifact) -> Profile | None:
-        """Warm, answer the example and time it, all where later requests run."""
+    def _try_out(self, model: Model, lane: Lane, artifact: Artifact) -> tuple[Profile | None, Any]:
+        """Warm, answer the example and time it, all where later requests run.
+
+        Returns also what the model answers to `inputs`, as far as that can be known.
+        """
         lane.call(model.warm)
         example = artifact.example
         if example is None:
-            return None
+            return None, lane.call(lambda: _made_up_answer(model))
         try:
-            lane.call(lambda: predict(model, example))
+            answer = lane.call(lambda: predict(model, example))
         except SlipwayError as error:
             raise ConfigurationError(
                 f"The model refuses the example that was stored with it: {error.message}",
@@ -99,5 +106,20 @@ class Opener:
                 expected=error.expected,
             ) from error
         profile = lane.call(lambda: measure(model, example, lane.batch))
+        if not (isinstance(example, Picture) or "inputs" in example):
+            # The form of one row (`features`) has an answer of its own.
+            answer = lane.call(lambda: _made_up_answer(model))
         on_cpu = model.info.device.startswith("cpu")
-        return profile if on_cpu else None
+        return (profile if on_cpu else None), answer
+
+
+def _made_up_answer(model: Model) -> Any:
+    """Return what a model answers to a made-up row; None if it answers none."""
+    signature = model.signature
+    if signature is None or not signature.inputs:
+        return None
+    try:
+        return predict(model, example_of(signature))
+    except Exception:
+        # Made-up values need not be any that the model knows.
+        return None

@@ -91,15 +91,16 @@ def payload_size(payload: Any, most: int = _LONGEST_WALK) -> int:
 
     Lists of numbers are taken at their length, so that even large ones cost nothing to judge.
     """
-    if isinstance(payload, str | bytes):
+    kind = type(payload)
+    if kind is list and (not payload or type(payload[0]) in _NUMBERS):
+        return 1 + len(payload)
+    if kind is str or kind is bytes:
         return 1 + len(payload) // 8
-    if isinstance(payload, Picture):
+    if kind is Picture:
         return 1 + len(payload.data) // 8
     if isinstance(payload, Mapping):
         children: Any = payload.values()
     elif isinstance(payload, list | tuple):
-        if not payload or type(payload[0]) in _NUMBERS:
-            return 1 + len(payload)
         children = payload
     else:
         return int(getattr(payload, "size", 1))

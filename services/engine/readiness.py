@@ -51,14 +51,14 @@ class Readiness:
         if missing:
             return _why(missing[0], hosts.get(missing[0]))
         if not self._with_source:
-            late = [host for host in hosts.values() if not _serves(host)]
+            late = [host for host in hosts.values() if not _as_it_should(host)]
             return _why(late[0].name, late[0]) if late else None
         if self._required:
             return None
         # Only the loads that the start began with: a model registered later holds up nobody.
         for name in fleet.first:
             return _why(name, hosts.get(name))
-        if any(_serves(host) for host in hosts.values()):
+        if any(_as_it_should(host) for host in hosts.values()):
             return None
         failed = [host for host in hosts.values() if host.state is State.FAILED]
         return _why(failed[0].name, failed[0]) if failed else "No model is in production."
@@ -68,11 +68,18 @@ def _serves(host: Host | None) -> bool:
     return host is not None and host.state in (State.READY, State.EVICTED)
 
 
+def _as_it_should(host: Host) -> bool:
+    """Whether a model serves, or was unloaded by request."""
+    return _serves(host) or host.state is State.UNLOADED
+
+
 def _why(name: str, host: Host | None) -> str:
     if host is None:
         return f"The model {name} is not registered."
     if host.state is State.FAILED and host.failure is not None:
         return f"The model {name} failed to load: {host.failure.reason}"
+    if host.state is State.UNLOADED:
+        return f"The model {name} was unloaded by request."
     if host.state is State.IDLE:
         return f"No version of the model {name} is in production."
     return f"The model {name} is {host.state}."

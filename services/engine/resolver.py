@@ -12,6 +12,7 @@ from services.engine.messages import PredictRequest
 from services.engine.source import ModelSource
 from services.engine.watch import Watch
 from services.engine.workers import Workers
+from services.families.base import Model
 from services.registry.catalogue import Stage, VersionRef
 
 
@@ -23,6 +24,30 @@ class Resolver:
         self._source = source
         # A thread of its own: a registry that does not answer must hold up nobody else.
         self._finder = finder
+
+    def serving(self, name: str) -> Model | None:
+        """Return the version that serves under a name, if one does."""
+        host = self._fleet.hosts.get(name)
+        return None if host is None or host.serving is None else host.serving.model
+
+    def at_hand(
+        self, request: PredictRequest, timeout: float, watch: Watch
+    ) -> tuple[Loaded, Ticket, Stage] | None:
+        """Return what `enter` would, if the version in production is asked for and is here.
+
+        Raises:
+            OverloadedError: its line is full.
+        """
+        host = self._fleet.hosts.get(request.model)
+        loaded = None if host is None or not _plain(request) else host.serving
+        if host is None or loaded is None:
+            return None
+        watch.of(loaded.meters)
+        ticket = loaded.lane.admission.enter(timeout)
+        if ticket is None:
+            return None
+        loaded.last_used = time.time()
+        return loaded, ticket, host.stage_of(loaded.ref)
 
     async def enter(
         self, request: PredictRequest, deadline: float, watch: Watch
@@ -36,7 +61,7 @@ class Resolver:
         """
         ref: VersionRef | None = None
         while True:
-            host = self._host(request.model)
+            host = self.host(request.model)
             watch.of_model(host.name)
             loaded = self._in_memory(host, request, ref)
             if loaded is not None:
@@ -49,10 +74,16 @@ class Resolver:
                     # It is just being put out; who comes after it is known when that is done.
                     continue
             if ref is None:
-                ref = await self._find(host, request, deadline)
+                ref = await self.find(host, request, deadline)
             await self._load(host, ref)
 
-    def _host(self, name: str) -> Host:
+    def host(self, name: str) -> Host:
+        """Return the model of a name.
+
+        Raises:
+            NotFoundError: there is none.
+            ModelUnavailableError: it is not known yet whether there is.
+        """
         host = self._fleet.hosts.get(name)
         if host is not None:
             return host
@@ -71,11 +102,21 @@ class Resolver:
             return host.versions.get(ref.identity)
         return None if request.version is None else host.held(request.version)
 
-    async def _find(self, host: Host, request: PredictRequest, deadline: float) -> VersionRef:
+    async def find(self, host: Host, request: PredictRequest, deadline: float) -> VersionRef:
+        """Return the version that a request is for, in memory or not.
+
+        Raises:
+            NotFoundError: the model has no such version.
+            ModelUnavailableError: none serves, or MLflow does not answer.
+        """
         if _plain(request):
-            if host.evicted and host.wanted is not None:
-                return host.wanted
-            raise host.unavailable()
+            with self._fleet.changed:
+                if host.serving is not None:
+                    # It came while nobody was looking.
+                    return host.serving.ref
+                if host.evicted and host.wanted is not None:
+                    return host.wanted
+                raise host.unavailable()
         shown = host.known(request.version, request.stage)
         if shown is not None:
             return shown
@@ -98,6 +139,8 @@ class Resolver:
             # `wait` leaves the load alone when this request is cancelled: others may wait for it.
             await asyncio.wait([asyncio.wrap_future(self._fleet.demand(host, ref))])
             failure = host.failures.get(ref.identity)
+        if ref.identity in host.unloaded:
+            raise host.put_out(ref)
         if failure is not None:
             raise failure.error()
         if self._fleet.closed:

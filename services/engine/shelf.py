@@ -38,7 +38,12 @@ class Shelf:
     def all(self) -> list[Loaded]:
         """Return every version that is still in memory."""
         with self._changed:
-            return [*(one for _, one in self.held()), *self._leaving, *self._left]
+            return [*(one for _, one in self.held()), *self.leaving()]
+
+    def leaving(self) -> list[Loaded]:
+        """Return every version that is in memory and may be entered no more."""
+        with self._changed:
+            return [*self._leaving, *self._left]
 
     def left(self) -> Loaded | None:
         """Return a version that can be closed now."""

@@ -16,6 +16,10 @@ class State(StrEnum):
     FAILED = "failed"
     # Put out of memory to stay within the budget; comes back at the next request.
     EVICTED = "evicted"
+    # Somebody unloaded it; comes back when it is loaded again, or another version is promoted.
+    UNLOADED = "unloaded"
+    # Nobody new is let in; memory is given back once the last request has left.
+    UNLOADING = "unloading"
     # Registered, but no version is in production.
     IDLE = "idle"
 
@@ -39,6 +43,21 @@ class VersionStatus:
     light: bool
     last_used: float
     in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """A version that is in memory, should be, or could not be brought there.
+
+    Attributes:
+        version: empty for a model of which no version is wanted or in memory.
+        reason: why it is in this state, for people; empty where that needs no words.
+    """
+
+    name: str
+    version: str
+    state: State
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, TypeVar
 
 from services.engine.admission import Ticket
@@ -11,12 +12,12 @@ from services.engine.loaded import Loaded
 from services.engine.messages import Timings
 from services.engine.profile import payload_size
 from services.engine.watch import Watch
-from services.engine.workers import Done, Workers, run_here
+from services.engine.workers import Done, Workers, as_failure, run_here
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ready:
     """A payload that `infer` may be called with."""
 
@@ -25,7 +26,7 @@ class _Ready:
     key: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Finished:
     """An output, and how the cache keeps it."""
 
@@ -34,7 +35,7 @@ class _Finished:
     kept: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What a prediction ended with; `confidences` are the scores in it, for the metrics."""
 
@@ -53,6 +54,7 @@ class Steps:
         ticket: Ticket,
         deadline: float,
         watch: Watch,
+        payload: Any,
         pool: Workers,
         answers: Answers,
     ) -> None:
@@ -64,13 +66,50 @@ class Steps:
         self._pool = pool
         self._answers = answers
         self._kept = answers.used_for(loaded.is_light)
+        profile = loaded.profile
+        self._quick = profile is not None and profile.quick_around(payload_size(payload))
+        self._payload = payload
+        self._before: Done[_Ready] | None = None
 
-    async def run(self, payload: Any) -> Answer:
+    async def run_light(self) -> Answer | None:
+        """Run all steps within two turns of the event loop; None: that cannot be, use `run`.
+
+        The same as `run`, without what only slower work needs: this is the way of most requests.
+
+        Raises:
+            SlipwayError, WorkFailed: as `run`.
+        """
+        light, model = self._loaded.light, self._model
+        if light is None or not light.on or not self._quick:
+            return None
+        try:
+            self._watch.phase = "preprocess"
+            begun = monotonic()
+            prepared = model.preprocess(self._payload)
+            rows = max(1, model.rows(prepared))
+            before = monotonic() - begun
+            self._before = Done(_Ready(prepared, rows, None), 0.0, before)
+            if rows > 1:
+                self._loaded.lane.admission.weigh(self._ticket, rows)
+            self._watch.phase = "inference"
+            raw = await light.infer(prepared, rows) if light.takes(rows) else None
+            if raw is None:
+                return None
+            self._watch.phase = "postprocess"
+            begun = monotonic()
+            output = model.postprocess(prepared, raw.value)
+            scores = model.confidences(output)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            raise
+        except BaseException as error:
+            raise as_failure(error) from error
+        return Answer(output, scores, Timings(raw.waited, before, raw.ran, monotonic() - begun))
+
+    async def run(self) -> Answer:
         """Return the output and the seconds each step took."""
-        profile = self._loaded.profile
-        quick = profile is not None and profile.quick_around(payload_size(payload))
+        quick = self._quick
         self._watch.phase = "preprocess"
-        before = await self._around(lambda: self._prepare(payload), quick=quick, urgent=False)
+        before = self._before or await self._around(self._prepare, quick=quick, urgent=False)
         ready = before.value
         self._loaded.lane.admission.weigh(self._ticket, ready.rows)
         found = None if ready.key is None else await self._answers.get(ready.key)
@@ -94,8 +133,8 @@ class Steps:
         timings = Timings(queue, before.ran, raw.ran, after.ran)
         return Answer(answer.output, answer.confidences, timings)
 
-    def _prepare(self, payload: Any) -> _Ready:
-        prepared = self._model.preprocess(payload)
+    def _prepare(self) -> _Ready:
+        prepared = self._model.preprocess(self._payload)
         rows = max(1, self._model.rows(prepared))
         key = self._model.cache_key(prepared) if self._kept else None
         if key is not None:

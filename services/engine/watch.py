@@ -81,4 +81,7 @@ class Watch:
         )
 
     def _count(self, status: str) -> None:
-        self._metrics.predictions.labels(self._model, self._version, self._mode, status).inc()
+        if self._meters is None:
+            self._metrics.predictions.labels(self._model, self._version, self._mode, status).inc()
+        else:
+            self._meters.ended(self._mode, status)

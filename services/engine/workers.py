@@ -22,7 +22,7 @@ class WorkFailed(Exception):
     """A job raised something that is no error of ours; it is the cause of this."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Done(Generic[T]):
     """What a job returned, and the seconds it waited and ran."""
 

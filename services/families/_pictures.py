@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.core.errors import InvalidInputError
+from services.core.received import describe
 from services.core.signature import Field
 from services.families.base import Picture
 
@@ -30,6 +31,8 @@ def picture(payload: Any) -> Picture:
     if not isinstance(given, str | bytes):
         raise InvalidInputError(
             "This model takes a picture, not a JSON body.",
+            where="body",
+            received=describe(payload),
             expected="a JPEG, PNG or WEBP file, sent as a form's `file`",
         )
     try:
@@ -38,5 +41,8 @@ def picture(payload: Any) -> Picture:
         )
     except (binascii.Error, ValueError):
         raise InvalidInputError(
-            "The text is not base64.", where="inputs", expected="a picture's file in base64"
+            "The text is not base64.",
+            where="inputs",
+            expected="a picture's file in base64",
+            received=describe(given),
         ) from None

@@ -1,8 +1,7 @@
 """The contract of a model family.
 
-A family is one file or folder in `services/families/` that exposes a module-level `FAMILY`
-instance. Everything above (engine, registry, training, gateway, command line) knows models through
-this contract only: a new family needs no edit elsewhere.
+A family is one file or folder in here that exposes a module-level `FAMILY` instance. Everything
+above knows models through this contract only: a new family needs no edit elsewhere.
 """
 
 from abc import ABC, abstractmethod
@@ -43,8 +42,7 @@ class Artifact:
         signature: inputs and outputs, if they were recorded.
         example: a payload that the model answered when it was registered; replayed at warm-up.
         pinned: the operator named these files; a registry does not replace them.
-        native: opens a model of a foreign MLflow flavour, after it was found safe or trusted;
-            None for a model that a family of Slipway saved.
+        native: opens a model of a foreign MLflow flavour, found safe or trusted; None: of no such.
     """
 
     family: str
@@ -81,11 +79,13 @@ class Model(ABC):
         info: what this is.
         signature: what it takes and gives, as far as that is known.
         max_batch: rows that one call of `infer` may take together; 1: one payload at a time.
+        arrays: `inputs` of a payload may be a NumPy array, or a mapping of them, too.
     """
 
     info: ModelInfo
     signature: Signature | None = None
     max_batch: int = 1
+    arrays: bool = False
 
     @abstractmethod
     def preprocess(self, payload: Any) -> Any:

@@ -12,8 +12,8 @@ from services.core.errors import PredictionFailedError
 from services.core.logging import get_logger
 from services.engine.messages import PredictResult
 from services.families.cutler.schema import Instance, Segmentation
+from services.gateway.reply import Reply
 
-_ID = "X-Prediction-ID"
 _log = get_logger(__name__)
 
 
@@ -77,7 +77,7 @@ def _response(result: PredictResult, body: dict[str, Any]) -> Response:
     except TypeError as error:
         _log.error("answer is not JSON", model=result.model.name, version=result.model.version)
         raise PredictionFailedError("The model's answer is not JSON.") from error
-    return Response(encoded, media_type="application/json", headers={_ID: result.id})
+    return Reply(encoded, result.id)
 
 
 def _instance(instance: Instance) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from services.families import discover
 from services.families.base import Family
 from services.gateway.choice import Choice
 from services.gateway.errors import install_error_handlers
-from services.gateway.middleware import install_middleware
+from services.gateway.middleware import wrap
 from services.gateway.registry_desk import RegistryDesk
 from services.gateway.routes import install_routes
 from services.gateway.sentry import start_sentry
@@ -25,7 +25,9 @@ Serves models over HTTP. Every answer carries `X-Request-ID`; an answered predic
 
 
 def create_app(settings: Settings, families: Mapping[str, Family] | None = None) -> FastAPI:
-    """Build the application. Models load in the background once it starts.
+    """Build the application; `app.state.front` is what a server is to be given.
+
+    Models load in the background once it starts.
 
     With MLFLOW_TRACKING_URI it follows that registry; without it only what comes with Slipway
     serves. `families` replaces those found in `services.families`.
@@ -58,7 +60,7 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
     app.state.choice = Choice(families, settings, engine)
     install_error_handlers(app)
     install_routes(app)
-    install_middleware(app, settings, metrics, engine)
+    app.state.front = wrap(app, settings, metrics, engine)
     return app
 
 

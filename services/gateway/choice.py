@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.core.errors import InvalidInputError, NotFoundError
+from services.core.received import describe
 from services.core.settings import Settings
 from services.engine.engine import Engine
 from services.families.base import Family
@@ -17,13 +18,11 @@ class Choice:
             family.field: family for family in families.values() if family.field is not None
         }
         self.file = next((family for family in families.values() if family.file), None)
+        # What a JSON body has to hold, for errors.
+        names = ", ".join(sorted(self.fields))
+        self.expected = f"exactly one of {names}" if names else "a form"
         self._settings = settings
         self._engine = engine
-
-    @property
-    def expected(self) -> str:
-        """What a JSON body has to hold, for errors."""
-        return f"exactly one of {', '.join(sorted(self.fields))}" if self.fields else "a form"
 
     def of_body(self, body: Mapping[str, Any]) -> str:
         """Return the name of the model that a JSON body is for.
@@ -32,13 +31,14 @@ class Choice:
             InvalidInputError: it has none of the known fields, several, or asks for a variant
                 that its family does not have.
         """
-        found = [family for field, family in self.fields.items() if field in body]
+        found = [self.fields[name] for name in body if name in self.fields]
         if len(found) != 1:
             many = "more than one" if found else "none"
             raise InvalidInputError(
                 f"The body has {many} of the fields that say which model it is for.",
                 where="body",
                 expected=self.expected,
+                received=describe(body),
             )
         return self._present(found[0], found[0].model_for(body, self._settings))
 
@@ -53,6 +53,7 @@ class Choice:
                 "No model here takes a file at this address.",
                 where="body",
                 expected=self.expected,
+                received="a form",
             )
         return self._present(self.file, self.file.model_for({}, self._settings))
 

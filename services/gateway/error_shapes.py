@@ -8,7 +8,10 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a caller is told of an error; see `SlipwayError` for the words."""
+    """What a caller is told of an error; see `SlipwayError` for the words.
+
+    `help` is the path of what says more: of the model, or of the list of models.
+    """
 
     status: int
     code: str
@@ -16,6 +19,7 @@ class Told:
     where: str | None = None
     expected: str | None = None
     received: str | None = None
+    help: str | None = None
     request_id: str | None = None
 
     @property
@@ -25,6 +29,7 @@ class Told:
             ("where", self.where),
             ("expected", self.expected),
             ("received", self.received),
+            ("help", self.help),
             ("request id", self.request_id),
         )
         told = [f"{name}: {text}" for name, text in hints if text]
@@ -39,6 +44,7 @@ def own(told: Told) -> bytes:
         "where": told.where,
         "expected": told.expected,
         "received": told.received,
+        "help": told.help,
         "request_id": told.request_id,
     }
     return orjson.dumps({"error": error})
@@ -49,20 +55,28 @@ def inference(told: Told) -> bytes:
     return orjson.dumps({"error": told.sentence})
 
 
+# Of `mlflow.protos.databricks_pb2.ErrorCode`, whose names alone its clients understand.
 _MLFLOW_CODES = {
     401: "UNAUTHENTICATED",
     404: "RESOURCE_DOES_NOT_EXIST",
+    409: "RESOURCE_CONFLICT",
     429: "REQUEST_LIMIT_EXCEEDED",
+    499: "CANCELLED",
     503: "TEMPORARILY_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
 }
 _SERVER_ERROR = 500
 
 
+def mlflow_code(status: int) -> str:
+    """Return MLflow's name for an error; BAD_REQUEST is its scoring server's for all bad input."""
+    usual = "INTERNAL_ERROR" if status >= _SERVER_ERROR else "BAD_REQUEST"
+    return _MLFLOW_CODES.get(status, usual)
+
+
 def scoring(told: Told) -> bytes:
     """Return what clients of MLflow's scoring server decode."""
-    usual = "INTERNAL_ERROR" if told.status >= _SERVER_ERROR else "BAD_REQUEST"
-    code = _MLFLOW_CODES.get(told.status, usual)
-    return orjson.dumps({"error_code": code, "message": told.sentence})
+    return orjson.dumps({"error_code": mlflow_code(told.status), "message": told.sentence})
 
 
 def shape_of(path: str) -> Callable[[Told], bytes]:

@@ -21,6 +21,60 @@ BY_NAME: dict[str, Any] = {
     "rows": {"summary": "Rows as lists", "value": {"inputs": [_FEATURES]}},
     **ONE_LINE,
 }
+BATCH: dict[str, Any] = {
+    "features": {
+        "summary": "Rows of numbers",
+        "value": {"features": [_FEATURES, [-value for value in _FEATURES]]},
+    },
+    "reviews": ONE_LINE["reviews"],
+    "images": {"summary": "Handwritten digits", "value": {"images": [_IMAGE, _IMAGE]}},
+    "inputs": {
+        "summary": "Rows of any model",
+        "value": {"model": "ml_classifier", "inputs": [_FEATURES]},
+    },
+}
+INSTANCES: dict[str, Any] = {
+    "instances": {"summary": "Rows of numbers", "value": {"instances": [_FEATURES]}},
+}
+TENSORS: dict[str, Any] = {
+    "numbers": {
+        "summary": "A table of numbers",
+        "value": {
+            "inputs": [{"name": "inputs", "datatype": "FP64", "shape": [1, 20], "data": _FEATURES}]
+        },
+    },
+    "texts": {
+        "summary": "Texts",
+        "value": {
+            "inputs": [
+                {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["A wonderful film."]}
+            ]
+        },
+    },
+    "digit": {
+        "summary": "A handwritten digit",
+        "value": {
+            "inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 784], "data": _IMAGE}]
+        },
+    },
+}
+_COLUMNS = [f"feature_{number}" for number in range(1, len(_FEATURES) + 1)]
+SCORING: dict[str, Any] = {
+    "dataframe_split": {
+        "summary": "A table",
+        "value": {"dataframe_split": {"columns": _COLUMNS, "data": [_FEATURES]}},
+    },
+    "dataframe_records": {
+        "summary": "Records",
+        "value": {"dataframe_records": [dict(zip(_COLUMNS, _FEATURES, strict=True))]},
+    },
+    "inputs": {"summary": "Rows", "value": {"inputs": [_FEATURES]}},
+    "instances": {
+        "summary": "Rows, as in TensorFlow Serving",
+        "value": {"instances": [_FEATURES]},
+    },
+}
+SCORING_CSV = "\n".join([",".join(_COLUMNS), ",".join(map(str, _FEATURES))])
 TRANSITION: dict[str, Any] = {
     "promote": {
         "summary": "Put a version into production",

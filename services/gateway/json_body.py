@@ -8,8 +8,11 @@ import orjson
 from starlette.requests import Request
 
 from services.core.errors import InvalidInputError, UnsupportedMediaError
+from services.core.received import counted, describe
 from services.gateway.bodies import read_body
 from services.gateway.errors import MalformedRequestError
+from services.gateway.media import media_received
+from services.gateway.scope import header
 
 MAX_DEPTH = 64
 # Beyond it (bytes) reading takes milliseconds, which other requests should not wait for.
@@ -19,7 +22,8 @@ _OBJECT = "a JSON object in UTF-8"
 
 def media_type(request: Request) -> str:
     """Return the body's media type in small letters, without parameters; empty if none is said."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    found = header(request.scope, b"content-type")
+    return "" if found is None else found.partition(";")[0].strip().lower()
 
 
 def is_json(kind: str) -> bool:
@@ -40,11 +44,14 @@ async def read_object(request: Request, expected: str = _OBJECT) -> dict[str, An
             "The body is not labelled as JSON.",
             where="Content-Type",
             expected="application/json",
+            received=media_received(media_type(request)),
         )
     raw = await read_body(request)
     body = parse(raw) if len(raw) <= _SMALL else await asyncio.to_thread(parse, raw)
     if not isinstance(body, dict):
-        raise InvalidInputError("The body is not an object.", where="body", expected=expected)
+        raise InvalidInputError(
+            "The body is not an object.", where="body", expected=expected, received=describe(body)
+        )
     return body
 
 
@@ -57,7 +64,17 @@ def parse(raw: bytes) -> Any:
         InvalidInputError: there is nothing.
     """
     if not raw.strip():
-        raise InvalidInputError("The body is empty.", where="body", expected=_OBJECT)
+        raise InvalidInputError(
+            "The body is empty.", where="body", expected=_OBJECT, received="nothing"
+        )
+    try:
+        return _parsed(raw)
+    except MalformedRequestError as error:
+        error.received = counted(len(raw), "byte")
+        raise
+
+
+def _parsed(raw: bytes) -> Any:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -1,10 +1,15 @@
 """What the routes share in the OpenAPI document."""
 
+from collections.abc import Callable
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 
+from services.gateway.error_examples import of_status
+from services.gateway.error_shapes import Told, inference, own, scoring
 from services.gateway.schemas import ErrorResponse
+from services.gateway.schemas_foreign import ScoringError
 
 _DESCRIPTIONS = {
     400: "The body breaks its protocol: a form with a broken boundary, JSON that is none.",
@@ -39,14 +44,33 @@ _PAYLOAD = {
     "additionalProperties": True,
 }
 
+_BATCH = {
+    "type": "object",
+    "description": "One list: of what `POST /predict` takes as `features`, `reviews` or `image`"
+    " (also `images`), or `inputs`, rows of the model that `model` names.",
+    "properties": {
+        "inputs": {"type": "array", "minItems": 1},
+        "model": {
+            "type": "string",
+            "description": "Beside `reviews`, as in `POST /predict`: tfidf or bert.",
+        },
+        "params": {"type": "object"},
+    },
+    "additionalProperties": True,
+}
+
 Responses = dict[int | str, dict[str, Any]]
 
 
-def error_responses(*statuses: int) -> Responses:
-    """Document the errors that a route can answer with."""
+def error_responses(*statuses: int, shape: Callable[[Told], bytes] = own) -> Responses:
+    """Document the errors that a route can answer with; `shape` is that of its protocol."""
     documented: Responses = {}
     for status in statuses:
         documented[status] = {"model": ErrorResponse, "description": _DESCRIPTIONS[status]}
+        example = of_status(status)
+        if example is not None:
+            content = {"example": orjson.loads(shape(example))}
+            documented[status]["content"] = {"application/json": content}
         if status in (429, 503):
             documented[status]["headers"] = _RETRY_AFTER
     return documented
@@ -56,6 +80,25 @@ def answer_responses(model: type[BaseModel], description: str, *errors: int) -> 
     """Document the answer of a prediction, and the errors that may come instead."""
     answer = {"model": model, "description": description, "headers": _PREDICTION_ID}
     return {200: answer, **error_responses(*errors)}
+
+
+def foreign_responses(
+    model: type[BaseModel] | None, error: type[BaseModel], *errors: int, identified: bool = False
+) -> Responses:
+    """Document a route of another server's protocol, whose errors have that server's shape.
+
+    Args:
+        model: of the answer; None where the route's annotation says it.
+        identified: the answer is a prediction, which has an id.
+    """
+    documented = error_responses(*errors, shape=scoring if error is ScoringError else inference)
+    for response in documented.values():
+        response["model"] = error
+    if model is not None:
+        documented[200] = {"model": model, "description": "The model's answer."}
+    if identified:
+        documented[200]["headers"] = _PREDICTION_ID
+    return documented
 
 
 def picture_form(field: str = "file") -> dict[str, Any]:
@@ -73,6 +116,20 @@ def either_body(examples: dict[str, Any]) -> dict[str, Any]:
     """Document a body that is a JSON object or a form with a picture."""
     documented = json_body(_PAYLOAD, examples)
     documented["requestBody"]["content"] |= _form("file")
+    return documented
+
+
+def batch_body(examples: dict[str, Any]) -> dict[str, Any]:
+    """Document a body that is a JSON object with one list, or a form with several pictures."""
+    documented = json_body(_BATCH, examples)
+    form = _form("files")
+    file = form["multipart/form-data"]["schema"]["properties"]["files"]
+    form["multipart/form-data"]["schema"]["properties"]["files"] = {
+        "type": "array",
+        "items": file,
+        "minItems": 1,
+    }
+    documented["requestBody"]["content"] |= form
     return documented
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from starlette.requests import Request
 
 from services.core.errors import InvalidInputError, PayloadTooLargeError, SlipwayError
+from services.core.received import describe
 from services.engine.messages import PredictRequest, PredictResult
 from services.families.base import Picture
 from services.gateway import answers
@@ -109,7 +110,10 @@ async def _pictures(request: Request, wanted: PredictRequest) -> Rows:
 def _read(payload: Mapping[str, Any], most: int) -> list[bytes]:
     if payload.get("params"):
         raise InvalidInputError(
-            "This model takes no parameters.", where="params", expected="nothing"
+            "This model takes no parameters.",
+            where="params",
+            expected="nothing",
+            received=describe(payload["params"]),
         )
     given = payload.get("inputs")
     if isinstance(given, Mapping) and len(given) == 1:
@@ -117,15 +121,28 @@ def _read(payload: Mapping[str, Any], most: int) -> list[bytes]:
     if isinstance(given, np.ndarray):
         given = given.tolist()
     if not isinstance(given, list) or not given:
-        raise InvalidInputError("There is no list of pictures.", where="inputs", expected=_PICTURES)
+        raise InvalidInputError(
+            "There is no list of pictures.",
+            where="inputs",
+            expected=_PICTURES,
+            received=describe(given),
+        )
     if len(given) > most:
         raise PayloadTooLargeError(
-            f"There are {len(given)} pictures.", where="inputs", expected=f"at most {most}"
+            f"There are {len(given)} pictures.",
+            where="inputs",
+            expected=f"at most {most}",
+            received=describe(given),
         )
-    return [_bytes(item, f"inputs[{index}]") for index, item in enumerate(given)]
+    return [encoded_picture(item, f"inputs[{index}]") for index, item in enumerate(given)]
 
 
-def _bytes(item: Any, where: str) -> bytes:
+def encoded_picture(item: Any, where: str) -> bytes:
+    """Return the file that an item of `inputs` holds; see `ask` for how it may do so.
+
+    Raises:
+        InvalidInputError: it holds none, or no base64.
+    """
     for _ in range(2):
         if isinstance(item, Mapping):
             item = next((item[name] for name in _PICTURE_FIELDS if name in item), None)
@@ -138,4 +155,6 @@ def _bytes(item: Any, where: str) -> bytes:
             return base64.b64decode(item, validate=True)
         except (binascii.Error, ValueError):
             pass
-    raise InvalidInputError("A picture cannot be read.", where=where, expected=_PICTURES)
+    raise InvalidInputError(
+        "A picture cannot be read.", where=where, expected=_PICTURES, received=describe(item)
+    )

@@ -15,6 +15,10 @@ class ErrorDetail(BaseModel):
     received: str | None = Field(
         description="What came instead, as type and shape; never the value."
     )
+    help: str | None = Field(
+        description="Path of what the model takes, or of the list of models.",
+        examples=["/models/ml_classifier"],
+    )
     request_id: str | None = Field(description="Also in the header X-Request-ID, and in the log.")
 
 
@@ -99,6 +103,7 @@ class ServiceInfo(BaseModel):
 
     name: str
     version: str
+    status: str = Field(description="`alive`: KServe's client looks for it here.")
     environment: str
     documentation: str
     endpoints: dict[str, str]

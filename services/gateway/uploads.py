@@ -10,11 +10,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from services.core.errors import InvalidInputError, PayloadTooLargeError, UnsupportedMediaError
-from services.core.image_headers.kinds import ACCEPTED, describe, sniff
+from services.core.image_headers.kinds import ACCEPTED, describe, received, sniff
 from services.core.metrics import Metrics
+from services.core.received import counted
 from services.families.base import Picture
 from services.gateway.dependencies import get_metrics, get_settings
 from services.gateway.errors import MalformedRequestError
+from services.gateway.media import media_received
 
 FIELD = "file"
 FORM = "multipart/form-data"
@@ -71,20 +73,38 @@ async def read_upload(request: Request, field: str, max_bytes: int) -> Upload:
         InvalidInputError: the field is missing, or is text instead of a file.
         PayloadTooLargeError: the file has more than `max_bytes`.
     """
-    form = await _read_form(request, max_bytes)
+    form = await read_form(request, max_bytes)
     try:
         part = form.get(field)
         if not isinstance(part, UploadFile):
             raise _missing(field, form)
-        data = await part.read()
+        upload = await read_part(part)
     finally:
         await form.close()
-    if len(data) > max_bytes:
-        raise PayloadTooLargeError(
-            f"The file has {len(data)} bytes.", where=field, expected=f"at most {max_bytes} bytes"
-        )
+    check_size(upload, field, max_bytes)
+    return upload
+
+
+async def read_part(part: UploadFile) -> Upload:
+    """Return what a form's file holds."""
+    data = await part.read()
     declared = (part.content_type or "").partition(";")[0].strip().lower()
     return Upload(data, sniff(data) or "other", declared)
+
+
+def check_size(upload: Upload, field: str, max_bytes: int) -> None:
+    """Refuse a file of more than `max_bytes`.
+
+    Raises:
+        PayloadTooLargeError: it has more.
+    """
+    if len(upload.data) > max_bytes:
+        raise PayloadTooLargeError(
+            "The file is too large.",
+            where=field,
+            expected=f"at most {max_bytes} bytes",
+            received=received(upload.data),
+        )
 
 
 def check_picture(upload: Upload, field: str) -> None:
@@ -103,6 +123,7 @@ def check_picture(upload: Upload, field: str) -> None:
         f"The file is labelled as {label}, but its bytes are {upload.kind.upper()}.",
         where=field,
         expected=f"Content-Type: image/{upload.kind} on that part, or none",
+        received=received(upload.data),
     )
 
 
@@ -114,10 +135,15 @@ def check_bytes(data: bytes, field: str) -> None:
         UnsupportedMediaError: not a JPEG, PNG or WEBP.
     """
     if not data:
-        raise InvalidInputError("The file is empty.", where=field, expected=ACCEPTED)
+        raise InvalidInputError(
+            "The file is empty.", where=field, expected=ACCEPTED, received=received(data)
+        )
     if sniff(data) is None:
         raise UnsupportedMediaError(
-            f"The file is {describe(data)}.", where=field, expected=ACCEPTED
+            f"The file is {describe(data)}.",
+            where=field,
+            expected=ACCEPTED,
+            received=received(data),
         )
 
 
@@ -131,6 +157,11 @@ class _CompleteForm(MultiPartParser):
     """A parser that notices when a form has no end; Starlette's takes it for an empty one."""
 
     ended = False
+
+    @property
+    def too_many_files(self) -> bool:
+        """Whether it stopped because of that."""
+        return self._current_files > self.max_files
 
     def on_end(self) -> None:
         """Note that the last boundary has come."""
@@ -150,18 +181,26 @@ class _CompleteForm(MultiPartParser):
         return form
 
 
-async def _read_form(request: Request, max_bytes: int) -> FormData:
+async def read_form(request: Request, max_bytes: int, max_files: int = 1) -> FormData:
+    """Read a multipart form of up to `max_files` files; the caller closes it.
+
+    Raises:
+        UnsupportedMediaError: the body is no multipart form.
+        MalformedRequestError: the form is broken, or has too many parts.
+        PayloadTooLargeError: there may be several files, and these are too many.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
         raise UnsupportedMediaError(
             "The body is not a multipart form.",
             where="Content-Type",
             expected="multipart/form-data with a boundary, as `curl -F file=@photo.jpg` sends",
+            received=media_received(kind),
         )
     parser = _CompleteForm(
         request.headers,
         request.stream(),
-        max_files=1,
+        max_files=max_files,
         max_fields=_MAX_FIELDS,
         max_part_size=_MAX_FIELD_BYTES,
     )
@@ -170,26 +209,38 @@ async def _read_form(request: Request, max_bytes: int) -> FormData:
     try:
         return await parser.parse()
     except MultiPartException as error:
-        raise _malformed(error.message) from error
+        if max_files > 1 and parser.too_many_files:
+            raise PayloadTooLargeError(
+                "The form has too many files.",
+                where="body",
+                expected=f"at most {max_files}",
+                received=f"more than {max_files}",
+            ) from error
+        raise _malformed(error.message, max_files) from error
     except (FormParserError, ValueError, KeyError) as error:
-        raise _malformed("Invalid multipart data.") from error
+        raise _malformed("Invalid multipart data.", max_files) from error
 
 
-def _malformed(message: str) -> MalformedRequestError:
+def _malformed(message: str, max_files: int) -> MalformedRequestError:
+    files = "one file" if max_files == 1 else f"up to {max_files} files"
     return MalformedRequestError(
         f"The form cannot be read: {message}",
         where="body",
-        expected=f"one file and at most {_MAX_FIELDS} small fields",
+        expected=f"{files} and at most {_MAX_FIELDS} small fields",
     )
 
 
 def _missing(field: str, form: FormData) -> InvalidInputError:
     if field in form:
-        message = f"The field {field} is text, not a file."
+        message, came = f"The field {field} is text, not a file.", "text"
     elif form:
         message = f"The form has no field {field}."
+        came = f"a form of {counted(len(form), 'other field')}"
     else:
-        message = "The form is empty."
+        message, came = "The form is empty.", "a form without fields"
     return InvalidInputError(
-        message, where=field, expected=f"a file in the form field {field} (with a filename)"
+        message,
+        where=field,
+        expected=f"a file in the form field {field} (with a filename)",
+        received=came,
     )

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+# Name, number, and when it was created: equal for the same files only.
+Identity = tuple[str, str, int]
+
 
 class Stage(StrEnum):
     """Where a version is in its life; `none` is just registered."""
@@ -43,7 +46,7 @@ class VersionRef:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def identity(self) -> tuple[str, str, int]:
+    def identity(self) -> Identity:
         """Equal for the same files only, whatever happens to stage and tags."""
         return (self.name, self.version, self.created)
 

@@ -16,8 +16,9 @@ HEAVY, BASE, DEV = "requirements_heavy.txt", "requirements_base.txt", "requireme
 # What each file may count on: the files installed before it, and itself.
 STAGES = {HEAVY: (HEAVY,), BASE: (HEAVY, BASE), DEV: (HEAVY, BASE, DEV)}
 # Imported only where it is installed, with a clear error where it is not: detectron2 is on no
-# registry, and scikit-image (of requirements_dev.txt) only supplies pictures to evaluate on.
-OPTIONAL = {"detectron2", "skimage"}
+# registry, and scikit-image (of requirements_dev.txt) only supplies pictures to evaluate on; peers
+# of benchmarks/peers/apps live in environments of their own.
+OPTIONAL = {"detectron2", "skimage", "bentoml", "litserve"}
 
 
 @dataclass(frozen=True)

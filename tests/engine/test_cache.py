@@ -74,7 +74,7 @@ async def test_an_equal_request_is_answered_from_memory(
     make_numbers: MakeNumbers, shelves: Shelves, metrics: Metrics
 ) -> None:
     for version in "12":
-        shelves.add(version, cached=True)
+        shelves.add(version, cached=True, seconds=0.005)
     numbers = await make_numbers("1", cache="memory")
     numbers.family.hooks.batches.clear()
     first = await numbers.ask()
@@ -161,11 +161,12 @@ async def test_redis_keeps_answers_for_other_processes(
     assert (result.cached, result.output["values"]) == (True, [3.0])
 
 
-async def test_light_models_never_ask_redis(
-    make_numbers: MakeNumbers, shelves: Shelves, metrics: Metrics, server: RedisServer
+@pytest.mark.parametrize("kind", ["redis", "memory"])
+async def test_light_models_are_never_cached(
+    make_numbers: MakeNumbers, shelves: Shelves, metrics: Metrics, server: RedisServer, kind: str
 ) -> None:
     shelves.add("1", cached=True)
-    numbers = await make_numbers("1", cache="redis", redis_url=server.url)
+    numbers = await make_numbers("1", cache=kind, redis_url=server.url)
     await numbers.ask()
     assert not (await numbers.ask()).cached
     assert looks(metrics, "miss") == looks(metrics, "hit") == 0

@@ -119,10 +119,10 @@ def _with(index: int, value: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("body", "where"),
     [
-        ([1, 2], None),
-        ({}, None),
-        ({"image": FLAT, "inputs": [FLAT]}, None),
-        ({"image": FLAT, "secret": 1}, None),
+        ([1, 2], "body"),
+        ({}, "body"),
+        ({"image": FLAT, "inputs": [FLAT]}, "body"),
+        ({"image": FLAT, "secret": 1}, "body.secret"),
         ({"image": FLAT, "params": {"a": 1}}, "params"),
         ({"image": None}, "image"),
         ({"image": "abc"}, "image"),
@@ -150,13 +150,12 @@ def _with(index: int, value: Any) -> list[Any]:
         ({"inputs": {"pixels": [FLAT]}}, "inputs"),
     ],
 )
-def test_what_is_wrong_is_refused_with_its_place(
-    model: Model, body: Any, where: str | None
-) -> None:
+def test_what_is_wrong_is_refused_with_its_place(model: Model, body: Any, where: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         model.preprocess(body)
     assert caught.value.where == where
     assert caught.value.expected
+    assert caught.value.received
     assert "secret" not in str(caught.value)
 
 

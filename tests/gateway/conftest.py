@@ -7,7 +7,10 @@ import httpx
 import pytest
 
 from tests.conftest import MakeSettings, settings_for_tests
+from tests.support.foreign import echo_server
 from tests.support.local import Families, LocalServer, serving
+
+__all__ = ["echo_server"]
 
 MakeServer = Callable[..., LocalServer]
 

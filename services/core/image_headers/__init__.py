@@ -8,7 +8,7 @@ for three seconds, and an EXIF directory can point to the same bytes thousands o
 
 from services.core.errors import InvalidInputError, UnsupportedMediaError
 from services.core.image_headers.jpeg import read_jpeg
-from services.core.image_headers.kinds import ACCEPTED, Header, describe, sniff
+from services.core.image_headers.kinds import ACCEPTED, Header, describe, received, sniff
 from services.core.image_headers.png import read_png
 from services.core.image_headers.webp import read_webp
 
@@ -23,10 +23,15 @@ def read_header(data: bytes) -> Header:
         InvalidInputError: the file is empty, damaged, or cut off.
     """
     if not data:
-        raise InvalidInputError("The file is empty.", where="file", expected=ACCEPTED)
+        raise InvalidInputError(
+            "The file is empty.", where="file", expected=ACCEPTED, received=received(data)
+        )
     kind = sniff(data)
     if kind is None:
         raise UnsupportedMediaError(
-            f"The file is {describe(data)}.", where="file", expected=ACCEPTED
+            f"The file is {describe(data)}.",
+            where="file",
+            expected=ACCEPTED,
+            received=received(data),
         )
     return _READERS[kind](data)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.core.errors import InvalidInputError
+from services.core.received import counted
 
 Format = Literal["jpeg", "png", "webp"]
 Decoder = Literal["plain", "alpha", "other"]
@@ -84,6 +85,17 @@ def describe(data: bytes) -> str:
     if start and all(byte >= 32 or byte in b"\t\r\n" for byte in start):
         return "text"
     return "of no known kind"
+
+
+def received(data: bytes) -> str:
+    """Say what file came: `PNG, 120 bytes`; nothing of what is in it."""
+    kind = sniff(data)
+    if kind is not None:
+        name = kind.upper()
+    else:
+        name = describe(data) if data else "a file"
+        name = "a file" if name == "of no known kind" else name
+    return f"{name}, {counted(len(data), 'byte')}"
 
 
 def damaged(what: str) -> InvalidInputError:

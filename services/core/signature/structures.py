@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from services.core.received import describe
 from services.core.signature.problems import Problems, UnfitError, kind_of, member, stranger
 from services.core.signature.scalars import converter, to_array, whole_text
 from services.core.signature.types import COLUMN_TYPES
@@ -41,13 +42,13 @@ def check_structure(
     try:
         return converter(COLUMN_TYPES[kind])(value)
     except UnfitError as error:
-        problems.add(where, error.what, error.expected)
+        problems.add(where, error.what, error.expected, error.received)
         return None
 
 
 def _array(value: Any, detail: Mapping[str, Any], where: str, problems: Problems) -> Any:
     if type(value) is not list:
-        problems.add(where, f"is {kind_of(value)}", "a list")
+        problems.add(where, f"is {kind_of(value)}", "a list", describe(value))
         return None
     items = detail.get("items", {"type": "double"})
     dtype = COLUMN_TYPES.get(items["type"], "object")
@@ -62,7 +63,7 @@ def _array(value: Any, detail: Mapping[str, Any], where: str, problems: Problems
 
 def _map(value: Any, values: Mapping[str, Any], where: str, problems: Problems) -> Any:
     if type(value) is not dict:
-        problems.add(where, f"is {kind_of(value)}", "an object")
+        problems.add(where, f"is {kind_of(value)}", "an object", describe(value))
         return None
     found = {}
     for key, item in value.items():
@@ -74,7 +75,7 @@ def _map(value: Any, values: Mapping[str, Any], where: str, problems: Problems) 
 
 def _object(value: Any, properties: Mapping[str, Any], where: str, problems: Problems) -> Any:
     if type(value) is not dict:
-        problems.add(where, f"is {kind_of(value)}", "an object")
+        problems.add(where, f"is {kind_of(value)}", "an object", describe(value))
         return None
     for key in sorted(value.keys() - properties.keys()):
         expected = "only " + ", ".join(properties)
@@ -91,7 +92,7 @@ def _object(value: Any, properties: Mapping[str, Any], where: str, problems: Pro
     return found
 
 
-def _faults(value: Any) -> Iterator[tuple[str, str]]:
+def _faults(value: Any) -> Iterator[tuple[str, str, str | None]]:
     """Say what no model should be given, whatever it takes."""
     level = [value]
     for _ in range(_DEPTH):
@@ -107,13 +108,14 @@ def _faults(value: Any) -> Iterator[tuple[str, str]]:
             else:
                 yield from _leaf_faults(item)
         level = below
-    yield "is nested too deeply", f"at most {_DEPTH} lists and objects within each other"
+    most = f"at most {_DEPTH} lists and objects within each other"
+    yield "is nested too deeply", most, f"more than {_DEPTH}"
 
 
-def _leaf_faults(value: Any) -> Iterator[tuple[str, str]]:
+def _leaf_faults(value: Any) -> Iterator[tuple[str, str, str | None]]:
     if value is None:
         return
     try:
         converter("object")(value)
     except UnfitError as error:
-        yield error.what, error.expected
+        yield error.what, error.expected, error.received

@@ -1,4 +1,4 @@
-"""The three ways to write a table in JSON (records, rows, columns), read against named types."""
+"""The ways to write a table (records, rows, columns, arrays), read against named types."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.received import describe
+from services.core.signature.arrays import cast, from_array
 from services.core.signature.problems import Problems, kind_of, member, stranger
 from services.core.signature.scalars import Where, numbers, objects, to_array
 from services.core.signature.structures import check_structure
@@ -24,7 +26,7 @@ _NAMED_AT_MOST = 30
 class Column:
     """The values of one column as they came; None: no row has any. `where` says where each is."""
 
-    values: Sequence[Any] | None
+    values: Sequence[Any] | NDArray[Any] | None
     where: Where
 
 
@@ -43,10 +45,13 @@ class Table:
         # Rows may leave out what is optional at their end.
         self._least = max((i + 1 for i, field in enumerate(fields) if field.required), default=0)
 
-    def matrix(self, value: list[Any]) -> NDArray[Any] | None:
+    def matrix(self, value: list[Any] | NDArray[Any]) -> NDArray[Any] | None:
         """Read records or rows of plain numbers at once [rows, columns]; None where in doubt."""
         if self.dtype is None:
             return None
+        if isinstance(value, np.ndarray):
+            fits = value.ndim == 2 and value.shape[1] == len(self.fields)
+            return cast(value, self.dtype) if fits else None
         kinds = set(map(type, value))
         if kinds == {list}:
             rows: Sequence[Any] = value
@@ -65,13 +70,15 @@ class Table:
         return None if found is None else found.reshape(len(rows), width)
 
     def columns(self, value: Any, where: str, problems: Problems) -> list[Column]:
-        """Sort records, rows or columns into columns, in the signature's order.
+        """Sort records, rows, columns or a matrix into columns, in the signature's order.
 
         Raises:
             InvalidInputError: the table's form is wrong (at the first three places).
         """
         if type(value) is dict:
             found = self._from_columns(value, where, problems)
+        elif isinstance(value, np.ndarray):
+            found = self._from_matrix(value, where, problems)
         elif set(map(type, value)) == {dict} and self.named:
             found = self._from_records(value, where, problems)
         elif not self.named and len(self.fields) == 1 and type(value[0]) is not list:
@@ -113,6 +120,9 @@ class Table:
             values = value.get(name)
             if name not in value and field.required:
                 problems.add(path, "is missing", f"a list of type {field.type}")
+            elif isinstance(values, np.ndarray):
+                values = _one_column(values, field, path, problems)
+                lengths[path] = len(values)
             elif name in value and type(values) is not list:
                 problems.add(path, f"is {kind_of(values)}", "a list with a value for each row")
             elif values is not None:
@@ -147,7 +157,7 @@ class Table:
                 expected = f"a list of {width} values"
                 if self.named:
                     expected += ", or an object in every row"
-                problems.add(path, f"is {kind_of(row)}", expected)
+                problems.add(path, f"is {kind_of(row)}", expected, describe(row))
             elif not self._least <= len(row) <= width:
                 problems.add(path, f"has {len(row)} values", f"{width} values{self._order()}")
         problems.settle()
@@ -157,6 +167,23 @@ class Table:
             empty = all(len(row) <= position for row in value)
             columns.append(Column(None if empty else values, partial(_cell, where, position)))
         return columns
+
+    def _from_matrix(self, value: NDArray[Any], where: str, problems: Problems) -> list[Column]:
+        width = len(self.fields)
+        if width == 1 and (value.ndim == 1 or self.fields[0].type == "array"):
+            return [Column(value, partial(_at, where))]
+        if value.ndim != 2 or not self._least <= value.shape[1] <= width:
+            expected = f"an array [rows, {width}]{self._order()}"
+            more = ", or an array [rows] for each of them" if self.named and width > 1 else ""
+            problems.add(where, "has another shape", expected + more, describe(value))
+            problems.settle()
+        return [
+            Column(
+                value[:, position] if position < value.shape[1] else None,
+                partial(_cell, where, position),
+            )
+            for position in range(width)
+        ]
 
     def _strangers(self, names: Mapping[Any, Any], where: str, problems: Problems) -> None:
         for name in sorted(names.keys() - self._known, key=str):
@@ -168,13 +195,26 @@ class Table:
         return f": {_listed(self.names)}" if self.named else ""
 
 
+def _one_column(values: NDArray[Any], field: Field, where: str, problems: Problems) -> NDArray[Any]:
+    """Return an array that stands for one column as [rows]; rows of lists keep their form."""
+    if values.ndim == 2 and values.shape[1] == 1 and field.type != "array":
+        return values.reshape(-1)
+    if values.ndim != 1 and (values.ndim == 0 or field.type != "array"):
+        problems.add(where, "has another shape", "an array [rows] or [rows, 1]", describe(values))
+        return values.reshape(-1)
+    return values
+
+
 def _column(
-    values: Sequence[Any], field: Field, where: Where, problems: Problems
+    values: Sequence[Any] | NDArray[Any], field: Field, where: Where, problems: Problems
 ) -> NDArray[Any] | None:
     dtype = COLUMN_TYPES[field.type]
     nullable = not field.required
     if dtype != "object":
+        if isinstance(values, np.ndarray):
+            return from_array(values, dtype, where, problems, nullable)
         return to_array(values, dtype, where, problems, nullable)
+    values = values.tolist() if isinstance(values, np.ndarray) else values
     detail = field.detail or {"type": field.type}
     return objects(
         [

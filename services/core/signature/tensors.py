@@ -1,20 +1,23 @@
-"""Nested lists into tensors of a declared shape and type."""
+"""Nested lists or arrays into tensors of a declared shape and type."""
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.received import describe
+from services.core.signature.arrays import from_array
 from services.core.signature.problems import Problems, kind_of
 from services.core.signature.scalars import kind_of_dtype, to_array
 from services.core.signature.types import Field
 
 
 def to_tensor(value: Any, field: Field, where: str, problems: Problems) -> NDArray[Any] | None:
-    """Convert nested lists into an array of a tensor's shape and type; None if they do not fit.
+    """Convert nested lists, or an array, into one of a tensor's shape and type; None: no fit.
 
     Text becomes an array of `str` and not of objects, as models that declare text expect it.
 
@@ -22,6 +25,8 @@ def to_tensor(value: Any, field: Field, where: str, problems: Problems) -> NDArr
         InvalidInputError: enough problems were found.
     """
     shape, dtype = field.shape or (-1,), field.dtype or "float64"
+    if isinstance(value, np.ndarray):
+        return _converted(value, shape, dtype, where, problems)
     found = _flatten(value, shape)
     if found is None:
         expected = f"nested lists of shape {_written(shape)} of {dtype}"
@@ -35,10 +40,33 @@ def to_tensor(value: Any, field: Field, where: str, problems: Problems) -> NDArr
     if not leaves:
         return np.empty(sizes, dtype=dtype)
 
-    def locate(index: int) -> str:
-        return where + "".join(f"[{i}]" for i in np.unravel_index(index, sizes))
+    array = to_array(leaves, dtype, partial(_located, where, sizes), problems)
+    return _shaped(array, dtype, sizes)
 
-    array = to_array(leaves, dtype, locate, problems)
+
+def _converted(
+    value: NDArray[Any], shape: tuple[int, ...], dtype: str, where: str, problems: Problems
+) -> NDArray[Any] | None:
+    fits = value.ndim == len(shape) and all(
+        wanted in (-1, size) for wanted, size in zip(shape, value.shape, strict=True)
+    )
+    if not fits:
+        expected = f"an array of shape {_written(shape)} of {dtype}"
+        problems.add(where, "has another shape", expected, describe(value))
+        return None
+    sizes = list(value.shape)
+    if value.size == 0:
+        return np.empty(sizes, dtype=dtype)
+    flat = value.reshape(-1)
+    array = from_array(flat, dtype, partial(_located, where, sizes), problems)
+    return _shaped(array, dtype, sizes)
+
+
+def _located(where: str, sizes: list[int], index: int) -> str:
+    return where + "".join(f"[{i}]" for i in np.unravel_index(index, sizes))
+
+
+def _shaped(array: NDArray[Any] | None, dtype: str, sizes: list[int]) -> NDArray[Any] | None:
     if array is None:
         return None
     if kind_of_dtype(dtype) in "US":

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import InvalidInputError, PayloadTooLargeError
+from services.core.received import counted, describe
 from services.core.signature.compare import compatible
 from services.core.signature.example import example_of
 from services.core.signature.problems import (
@@ -26,7 +28,7 @@ from services.core.signature.types import COLUMN_TYPES, Param, Signature
 __all__ = ["Checked", "Validator", "compatible", "example_of"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Checked:
     """Inputs that fit their signature: one matrix, or else columns or tensors by name.
 
@@ -75,7 +77,9 @@ class Validator:
         """Check records, rows, columns, nested lists, or named nested lists.
 
         Args:
-            value: decoded JSON.
+            value: decoded JSON; or NumPy arrays in it: for a table a matrix [rows, columns] or a
+                dict of columns [rows], for tensors the only one or a dict of them. Texts and
+                bytes are arrays of objects.
             where: what the caller calls it, for errors.
 
         Raises:
@@ -83,13 +87,14 @@ class Validator:
         """
         if self._table is None:
             return self._check_tensors(value, where)
-        if type(value) is list:
+        if type(value) is list or (isinstance(value, np.ndarray) and value.ndim > 0):
             self._bound(len(value), where)
             matrix = self._table.matrix(value)
             if matrix is not None:
                 return Checked(len(value), matrix)
-        elif type(value) is not dict:
-            raise refuse(where, f"is {kind_of(value)}", "a list of rows, or an object of columns")
+        elif type(value) is not dict and not isinstance(value, np.ndarray):
+            expected = "a list of rows, or an object of columns"
+            raise refuse(where, f"is {kind_of(value)}", expected, describe(value))
         return self._check_columns(self._table, value, where)
 
     def params(self, value: Any) -> dict[str, Any]:
@@ -101,7 +106,7 @@ class Validator:
         if value is None:
             return {}
         if type(value) is not dict:
-            raise refuse("params", f"is {kind_of(value)}", "an object")
+            raise refuse("params", f"is {kind_of(value)}", "an object", describe(value))
         known = ", ".join(self._params)
         problems = Problems()
         found = {}
@@ -134,7 +139,9 @@ class Validator:
             self._bound(len(array), where)
             return Checked(len(array), array)
         if type(value) is not dict:
-            raise refuse(where, f"is {kind_of(value)}", "an object of named tensors")
+            raise refuse(
+                where, f"is {kind_of(value)}", "an object of named tensors", describe(value)
+            )
         arrays = self._named_tensors(value, where, problems)
         sizes = {len(arrays[f.name or ""]) for f in fields if (f.shape or (0,))[0] == -1}
         if len(sizes) > 1:
@@ -163,17 +170,24 @@ class Validator:
         return arrays
 
     def _bound_list(self, value: Any, where: str) -> None:
-        if type(value) is list and len(value) > self.max_rows:
+        many = type(value) is list or (isinstance(value, np.ndarray) and value.ndim > 0)
+        if many and len(value) > self.max_rows:
             self._bound(len(value), where)
 
     def _bound(self, rows: int, where: str) -> None:
         if rows == 0:
             raise InvalidInputError(
-                f"{where} has no rows.", where=where, expected="at least one row"
+                f"{where} has no rows.",
+                where=where,
+                expected="at least one row",
+                received="0 rows",
             )
         if rows > self.max_rows:
             raise PayloadTooLargeError(
-                f"{where} has {rows} rows.", where=where, expected=f"at most {self.max_rows} rows"
+                f"{where} has {rows} rows.",
+                where=where,
+                expected=f"at most {self.max_rows} rows",
+                received=counted(rows, "row"),
             )
 
     def _is_tensors(self) -> bool:
@@ -202,5 +216,5 @@ def _param_value(value: Any, convert: Any, where: str, problems: Problems) -> An
     try:
         return convert(value)
     except UnfitError as error:
-        problems.add(where, error.what, error.expected)
+        problems.add(where, error.what, error.expected, error.received)
         return None

@@ -32,7 +32,7 @@ SIGNATURE = Signature(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
     """Placed pictures, float32 [N, 1, 28, 28], and whether the answer is for just one."""
 
@@ -45,6 +45,7 @@ class DigitsModel(Model):
 
     signature = SIGNATURE
     max_batch = _MAX_BATCH
+    arrays = True
 
     def __init__(self, artifact: Artifact, settings: Settings) -> None:
         hidden = artifact.config.get("hidden_size")

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import InvalidInputError, PayloadTooLargeError
+from services.core.received import counted, describe
+from services.core.signature.problems import stranger
 from services.families.digits.placing import SIDE
 
 FIELD = "image"
@@ -28,28 +30,34 @@ def read_pictures(payload: Any, max_rows: int) -> tuple[NDArray[np.float32], boo
     many, where = given, "inputs"
     if isinstance(given, Mapping):
         if set(given) != {FIELD}:
-            raise _invalid("The columns are not those of this model.", where, "one, `image`")
+            raise _invalid("The columns are not those of this model.", where, "one, `image`", given)
         many, where = given[FIELD], f"inputs.{FIELD}"
     if not _is_list(many) or not len(many):
-        raise _invalid("There is no list of pictures.", where, f"one or more of: {_EXPECTED}")
+        raise _invalid("There is no list of pictures.", where, f"one or more of: {_EXPECTED}", many)
     if len(many) > max_rows:
         raise PayloadTooLargeError(
-            f"There are {len(many)} pictures.", where=where, expected=f"at most {max_rows}"
+            "There are too many pictures.",
+            where=where,
+            expected=f"at most {max_rows}",
+            received=counted(len(many), "picture"),
         )
     return np.stack([_picture(*item) for item in _items(many, where)]), False
 
 
 def _content(payload: Any) -> tuple[str, Any]:
+    either = "`image` or `inputs`"
     if not isinstance(payload, Mapping):
-        raise _invalid("The body is not an object.", None, "an object with `image` or `inputs`")
+        raise _invalid("The body is not an object.", "body", f"an object with {either}", payload)
     for name in payload:
         if name not in (FIELD, "inputs", "params"):
-            raise _invalid("The body has a field that is not known.", None, "`image` or `inputs`")
+            where = stranger("body", name)
+            raise _invalid("The body has a field that is not known.", where, either, payload)
     if payload.get("params"):
-        raise _invalid("This model takes no parameters.", "params", "nothing")
+        where = "params"
+        raise _invalid("This model takes no parameters.", where, "nothing", payload["params"])
     found = [name for name in (FIELD, "inputs") if name in payload]
     if len(found) != 1:
-        raise _invalid("The body holds not exactly one of two.", None, "`image` or `inputs`")
+        raise _invalid("The body holds not exactly one of two.", "body", either, payload)
     return found[0], payload[found[0]]
 
 
@@ -59,7 +67,9 @@ def _items(many: Sequence[Any], where: str) -> Iterator[tuple[Any, str]]:
         place = f"{where}[{number}]"
         if isinstance(item, Mapping):
             if set(item) != {FIELD}:
-                raise _invalid("The record is not of this model.", place, "one field, `image`")
+                raise _invalid(
+                    "The record is not of this model.", place, "one field, `image`", item
+                )
             yield item[FIELD], f"{place}.{FIELD}"
         else:
             yield item, place
@@ -69,7 +79,7 @@ def _picture(value: Any, where: str) -> NDArray[np.float32]:
     """Check one picture; return float32 [28, 28]."""
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiu" or value.size != PIXELS:
-            raise _invalid("The picture has another size or type.", where, _EXPECTED)
+            raise _invalid("The picture has another size or type.", where, _EXPECTED, value)
         rows, values = False, value.reshape(-1).astype(np.float64)
     else:
         # A single channel, as networks are fed.
@@ -81,21 +91,22 @@ def _picture(value: Any, where: str) -> NDArray[np.float32]:
     fitting = (values >= 0) & (values <= _BRIGHTEST)
     if not fitting.all():
         wrong = int(np.argmin(fitting))
-        raise _invalid("A pixel is out of range.", _where(where, wrong, rows), "from 0 to 255")
+        place = _where(where, wrong, rows)
+        raise _invalid("A pixel is out of range.", place, "from 0 to 255", float(values[wrong]))
     return values.astype(np.float32).reshape(SIDE, SIDE)
 
 
 def _flat(value: Any, where: str) -> tuple[list[Any], bool]:
     """Return the pixels in a row, and whether they came as rows."""
     if not _is_list(value):
-        raise _invalid("There is no list of pixels.", where, _EXPECTED)
+        raise _invalid("There is no list of pixels.", where, _EXPECTED, value)
     if len(value) == PIXELS:
         return list(value), False
     if len(value) != SIDE:
-        raise _invalid(f"The picture has {len(value)} values.", where, _EXPECTED)
+        raise _invalid("The picture has another size.", where, _EXPECTED, value)
     for number, row in enumerate(value):
         if not _is_list(row) or len(row) != SIDE:
-            raise _invalid("A row has not 28 pixels.", f"{where}[{number}]", "28 numbers")
+            raise _invalid("A row has not 28 pixels.", f"{where}[{number}]", "28 numbers", row)
     return list(chain.from_iterable(value)), True
 
 
@@ -106,11 +117,12 @@ def _numbers(flat: list[Any], where: str, rows: bool) -> NDArray[np.float64]:
                 value, int | float | np.integer | np.floating
             ):
                 place = _where(where, number, rows)
-                raise _invalid("A pixel is not a number.", place, "a number from 0 to 255")
+                raise _invalid("A pixel is not a number.", place, "a number from 0 to 255", value)
     try:
         return np.array(flat, np.float64)
     except OverflowError:
-        raise _invalid("A pixel is out of range.", where, "numbers from 0 to 255") from None
+        # Only a whole number can be too large for that.
+        raise _invalid("A pixel is out of range.", where, "numbers from 0 to 255", 0) from None
 
 
 def _where(where: str, index: int, rows: bool) -> str:
@@ -123,5 +135,5 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list | tuple)
 
 
-def _invalid(message: str, where: str | None, expected: str) -> InvalidInputError:
-    return InvalidInputError(message, where=where, expected=expected)
+def _invalid(message: str, where: str, expected: str, came: Any) -> InvalidInputError:
+    return InvalidInputError(message, where=where, expected=expected, received=describe(came))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from services.core.errors import InvalidInputError, PayloadTooLargeError
+from services.core.errors import PayloadTooLargeError
 from services.core.json_values import to_json
+from services.core.received import counted, describe
 from services.core.signature import Signature
 from services.core.signature.problems import Problems, kind_of, refuse
 from services.core.signature.structures import check_structure
@@ -50,7 +51,12 @@ def guess(value: Any, max_rows: int) -> Any:
         InvalidInputError: it is no list or object, too long, or not whole JSON.
     """
     if type(value) is not list and type(value) is not dict:
-        raise refuse("inputs", f"is {kind_of(value)}", "a list of rows, or an object of columns")
+        raise refuse(
+            "inputs",
+            f"is {kind_of(value)}",
+            "a list of rows, or an object of columns",
+            describe(value),
+        )
     problems = Problems()
     check_structure(value, {"type": "any"}, "inputs", problems)
     problems.settle()
@@ -61,7 +67,10 @@ def guess(value: Any, max_rows: int) -> Any:
         raise refuse("inputs", "has no rows", "at least one row")
     if longest > max_rows:
         raise PayloadTooLargeError(
-            f"inputs has {longest} rows.", where="inputs", expected=f"at most {max_rows} rows"
+            f"inputs has {longest} rows.",
+            where="inputs",
+            expected=f"at most {max_rows} rows",
+            received=counted(longest, "row"),
         )
     if isinstance(value, dict):
         return _columns(value, kinds)
@@ -99,9 +108,11 @@ def _columns(value: Mapping[str, Any], kinds: set[type]) -> Any:
     import pandas as pd
 
     if kinds != {list}:
-        raise refuse("inputs", "has columns that are no lists", "a list for each column")
+        raise refuse(
+            "inputs", "has columns that are no lists", "a list for each column", describe(value)
+        )
     if len({len(column) for column in value.values()}) > 1:
-        raise refuse("inputs", "has columns of different lengths", "one length")
+        raise refuse("inputs", "has columns of different lengths", "one length", describe(value))
     return pd.DataFrame(value)
 
 
@@ -119,9 +130,7 @@ def only_params(body: Mapping[str, Any]) -> dict[str, Any]:
     if params is None:
         return {}
     if type(params) is not dict:
-        raise InvalidInputError(
-            f"params is {kind_of(params)}.", where="params", expected="an object"
-        )
+        raise refuse("params", f"is {kind_of(params)}", "an object", describe(params))
     problems = Problems()
     check_structure(params, {"type": "any"}, "params", problems)
     problems.settle()

@@ -40,6 +40,7 @@ class PyfuncModel(Model):
         self.example = artifact.example
         signature = artifact.signature
         self.signature = signature if signature is not None and signature.inputs else None
+        self.arrays = self.signature is not None
         self.validator = Validator(signature or Signature(()), max_rows)
         self.repeatable = False
         self.info = ModelInfo(

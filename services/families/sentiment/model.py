@@ -38,6 +38,7 @@ class SentimentModel(Model):
     """Says of texts which class each is of, and how sure that is."""
 
     signature = SIGNATURE
+    arrays = True
 
     def __init__(self, artifact: Artifact, settings: Settings) -> None:
         self._kind, self._classes = _configured(artifact.config)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from services.core.errors import InvalidInputError
 from services.core.json_values import to_json
+from services.core.received import describe
 from services.core.signature import Signature
 from services.core.signature.problems import kind_of, refuse, stranger
 from services.core.signature.validate import Checked, Validator, example_of
@@ -22,7 +22,7 @@ _BATCH = 4096
 _BODY = "an object with either features (one row) or inputs (several)"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Prepared:
     """Rows that fit the signature; `single`: asked for by the field of one row."""
 
@@ -30,18 +30,19 @@ class Prepared:
     single: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Raw:
-    """Predictions [rows] or [rows, outputs], and probabilities [rows, classes] of a classifier."""
+    """Predictions [rows] or [rows][outputs], and probabilities [rows][classes] of a classifier."""
 
-    predictions: NDArray[Any]
-    probabilities: NDArray[np.float64] | None
+    predictions: list[Any]
+    probabilities: list[list[float | None]] | None
 
 
 class TabularModel(Model):
     """A classifier or regressor of scikit-learn."""
 
     max_batch = _BATCH
+    arrays = True
 
     def __init__(
         self, info: ModelInfo, estimator: Any, signature: Signature, max_rows: int
@@ -60,12 +61,14 @@ class TabularModel(Model):
             InvalidInputError: what is wrong, where, and what was expected.
         """
         if not isinstance(payload, Mapping):
-            raise refuse("body", f"is {kind_of(payload)}", _BODY)
+            raise refuse("body", f"is {kind_of(payload)}", _BODY, describe(payload))
         for name in payload:
             if name not in (FIELD, "inputs", "params"):
                 raise refuse(stranger("body", name), "is unknown", _BODY)
         if (FIELD in payload) == ("inputs" in payload):
-            raise refuse("body", "does not have exactly one of features and inputs", _BODY)
+            raise refuse(
+                "body", "does not have exactly one of features and inputs", _BODY, describe(payload)
+            )
         self.validator.params(payload.get("params"))
         if FIELD in payload:
             return Prepared(self._row(payload[FIELD]), single=True)
@@ -74,7 +77,10 @@ class TabularModel(Model):
     def infer(self, batch: Sequence[Prepared]) -> Sequence[Raw]:
         """Predict the rows of all payloads in one call of the estimator."""
         rows = self.builder.build([prepared.checked for prepared in batch])
-        predictions, probabilities = self.predictor(rows)
+        found, shares = self.predictor(rows)
+        # Once for all: taken apart as arrays they would be turned into JSON one by one.
+        predictions = to_json(found)
+        probabilities = None if shares is None else to_json(shares)
         raws = []
         start = 0
         for prepared in batch:
@@ -85,8 +91,7 @@ class TabularModel(Model):
 
     def postprocess(self, prepared: Prepared, raw: Raw) -> dict[str, Any]:
         """Return the prediction of one row, or those of several with the classes' names."""
-        predictions = to_json(raw.predictions)
-        probabilities = None if raw.probabilities is None else to_json(raw.probabilities)
+        predictions, probabilities = raw.predictions, raw.probabilities
         if prepared.single:
             output = {"prediction": predictions[0]}
             return output if probabilities is None else {**output, "probability": probabilities[0]}
@@ -124,7 +129,9 @@ class TabularModel(Model):
 
     def _row(self, value: Any) -> Checked:
         if type(value) is not list and type(value) is not dict:
-            raise refuse(FIELD, f"is {kind_of(value)}", "a list of values, or an object")
+            raise refuse(
+                FIELD, f"is {kind_of(value)}", "a list of values, or an object", describe(value)
+            )
         try:
             return self.validator.inputs([value], FIELD)
         except InvalidInputError as error:
@@ -133,6 +140,7 @@ class TabularModel(Model):
                 error.message.replace(first, FIELD),
                 where=(error.where or FIELD).replace(first, FIELD, 1),
                 expected=error.expected,
+                received=error.received,
             ) from None
 
 

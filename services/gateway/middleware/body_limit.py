@@ -6,12 +6,13 @@ An answer that is given before the whole body is there (it may be endless) close
 import asyncio
 import time
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Receive, Scope, Send
 
 from services.core.errors import PayloadTooLargeError, SlipwayError
-from services.core.metrics import Metrics
-from services.gateway.errors import UploadTimeoutError, error_response
+from services.core.received import counted
+from services.gateway.errors import UploadTimeoutError
+from services.gateway.scope import RECEIVED, header
 
 # A caller in the middle of sending may not read its answer before the connection is reset.
 # So the rest is thrown away for a moment, by which time the answer has been read.
@@ -19,39 +20,24 @@ _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 16 * 1024 * 1024
 
 
-class BodyLimitMiddleware:
-    """Bounds the bytes of a request's body, and the time from its first read to its end."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int, timeout: float, metrics: Metrics) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
-        self.timeout = timeout
-        self.metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        body = _Body(receive, send, self.max_bytes, self.timeout)
-        declared = headers.get("content-length", "0")
-        body.complete = declared == "0" and "transfer-encoding" not in headers
-        if declared.isdecimal() and int(declared) > self.max_bytes:
-            body.refusal = _too_large(self.max_bytes)
-            await error_response(body.refusal, scope)(scope, receive, body.send)
-        else:
-            await self.app(scope, body.receive, body.send)
-        if body.refusal is not None:
-            self.metrics.requests_rejected.labels(body.refusal.code).inc()
-
-
-class _Body:
+class Body:
     """One request's body on its way in, and the end of its connection if it is refused."""
 
-    def __init__(self, receive: Receive, send: Send, max_bytes: int, timeout: float) -> None:
+    __slots__ = (
+        "_closing", "_deadline", "_max_bytes", "_receive", "_received", "_scope", "_send",
+        "_timeout", "complete", "refusal",
+    )  # fmt: skip
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, max_bytes: int, timeout: float
+    ) -> None:
+        # Set once a body is refused.
         self.refusal: SlipwayError | None = None
-        self.complete = False
+        self.complete = (
+            header(scope, b"content-length") in (None, "0")
+            and header(scope, b"transfer-encoding") is None
+        )
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._max_bytes = max_bytes
@@ -69,6 +55,9 @@ class _Body:
         """
         if self.complete:
             return await self._receive()
+        if RECEIVED in self._scope:
+            # All of it is here, and comes in one piece: there is nothing to wait for.
+            return self._taken(await self._receive())
         now = asyncio.get_running_loop().time()
         self._deadline = self._deadline or now + self._timeout
         try:
@@ -79,12 +68,16 @@ class _Body:
                 "The body did not arrive in time.",
                 where="body",
                 expected=f"all of it within {self._timeout:g} seconds",
+                received=counted(self._received, "byte"),
             )
             raise self.refusal from error
+        return self._taken(message)
+
+    def _taken(self, message: Message) -> Message:
         self._received += len(message.get("body", b""))
         self.complete = not message.get("more_body", False)
         if self._received > self._max_bytes:
-            self.refusal = _too_large(self._max_bytes)
+            self.refusal = too_large(self._max_bytes)
             raise self.refusal
         return message
 
@@ -114,7 +107,11 @@ class _Body:
             left -= len(message.get("body", b""))
 
 
-def _too_large(limit: int) -> PayloadTooLargeError:
+def too_large(limit: int) -> PayloadTooLargeError:
+    """Return the error for a body of more bytes than the limit."""
     return PayloadTooLargeError(
-        "The request's body is too large.", where="body", expected=f"at most {limit} bytes"
+        "The request's body is too large.",
+        where="body",
+        expected=f"at most {limit} bytes",
+        received="more than that",
     )

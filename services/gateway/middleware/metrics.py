@@ -1,52 +1,31 @@
 """Counts and times every request by its route template, never by its raw path."""
 
-import time
-
-from prometheus_client import Counter, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from services.core.metrics import UNMATCHED, Metrics, method_label
+from services.core.tally import Count, Observations
 
 
-class MetricsMiddleware:
-    """Feeds `http_requests_total`, `http_request_duration_seconds` and `active_connections`."""
+class RequestMeters:
+    """Feeds `http_requests_total` and `http_request_duration_seconds`."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app = app
-        self.metrics = metrics
-        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._known: dict[tuple[str, str, int], tuple[Count, Observations]] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        # What uvicorn answers when the application ends without a word.
-        status = 500
+    def observe(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        requests, duration = self._series(method_label(scope["method"]), _template(scope), status)
+        requests.inc()
+        duration.observe(seconds)
 
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        method = method_label(scope["method"])
-        try:
-            with self.metrics.active_connections.track_inprogress():
-                await self.app(scope, receive, watched)
-        finally:
-            requests, duration = self._series(method, _template(scope), status)
-            requests.inc()
-            duration.observe(time.perf_counter() - started)
-
-    def _series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-        """Return the two series; looked up in the library once each, for it takes a lock."""
+    def _series(self, method: str, route: str, status: int) -> tuple[Count, Observations]:
         found = self._known.get((method, route, status))
         if found is None:
+            metrics = self._metrics
             found = (
-                self.metrics.http_requests.labels(method, route, str(status)),
-                self.metrics.http_request_duration.labels(method, route),
+                metrics.tallies.counter(metrics.http_requests.labels(method, route, str(status))),
+                metrics.tallies.histogram(metrics.http_request_duration.labels(method, route)),
             )
             self._known[method, route, status] = found
         return found

@@ -1,6 +1,7 @@
 """Headers that keep a browser from guessing, framing and running what it should not."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from collections.abc import Iterable
+from functools import lru_cache
 
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -13,27 +14,16 @@ _HEADERS = (
 _NO_STORE = (b"cache-control", b"no-store")
 
 
-class SecurityHeadersMiddleware:
-    """Adds the headers that an answer does not already carry."""
+def missing_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers that an answer with these should carry, and does not."""
+    return _missing(tuple([name for name, _ in headers]))
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def hardened(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                present = {name.lower() for name, _ in headers}
-                headers += [header for header in _HEADERS if header[0] not in present]
-                # A file with a validator may be kept; an answer may not.
-                if b"etag" not in present and b"cache-control" not in present:
-                    headers.append(_NO_STORE)
-                message["headers"] = headers
-            await send(message)
-
-        await self.app(scope, receive, hardened)
+@lru_cache(maxsize=256)
+def _missing(names: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    present = {name.lower() for name in names}
+    found = tuple(header for header in _HEADERS if header[0] not in present)
+    # A file with a validator may be kept; an answer may not.
+    if b"etag" in present or b"cache-control" in present:
+        return found
+    return (*found, _NO_STORE)

@@ -3,13 +3,20 @@
 from fastapi import FastAPI
 
 from services.gateway.routes import (
+    batch,
+    deployments,
     experiments,
     images,
+    inference,
     info,
+    kserve,
     models,
     pages,
     predict,
+    repository,
+    scoring,
     status,
+    summary,
     webhook,
 )
 
@@ -17,6 +24,20 @@ from services.gateway.routes import (
 def install_routes(app: FastAPI) -> None:
     """Add every route."""
     predict.install(app)
-    for group in (images, models, webhook, experiments, info, status):
+    for group in (
+        batch,
+        images,
+        models,
+        repository,
+        webhook,
+        experiments,
+        info,
+        status,
+        kserve,
+        scoring,
+        deployments,
+    ):
         app.include_router(group.router)
+    inference.install(app)
+    summary.install(app)
     pages.install(app)

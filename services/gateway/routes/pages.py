@@ -18,6 +18,8 @@ _SWAGGER = (
     " img-src 'self' data:;"
     " connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+# ReDoc too, and it searches in a worker of its own making.
+_REDOC = _SWAGGER + "; worker-src blob:"
 
 
 def home_page() -> FileResponse:
@@ -28,7 +30,8 @@ def home_page() -> FileResponse:
 def install(app: FastAPI) -> None:
     """Add the pages; they are no part of the API and of its OpenAPI document."""
     app.add_api_route("/docs", docs_page, include_in_schema=False, response_model=None)
-    # The files of Swagger UI come in a package, so that the page works without the internet.
+    app.add_api_route("/redoc", redoc_page, include_in_schema=False, response_model=None)
+    # The files of both viewers come in a package, so that the pages work without the internet.
     swagger = StaticFiles(packages=[("fastapi_offline", "static")])
     app.mount("/static/swagger", swagger, name="swagger")
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -37,6 +40,11 @@ def install(app: FastAPI) -> None:
 async def docs_page() -> FileResponse:
     """The API's documentation, to read and to try."""
     return _page("docs.html", _SWAGGER)
+
+
+async def redoc_page() -> FileResponse:
+    """The same, to read only."""
+    return _page("redoc.html", _REDOC)
 
 
 def _page(name: str, policy: str) -> FileResponse:

@@ -9,12 +9,15 @@ from services.core.errors import (
     PredictionFailedError,
     UnsupportedMediaError,
 )
+from services.engine.engine import Engine
 from services.engine.messages import PredictRequest
 from services.gateway import answers, examples
-from services.gateway.dependencies import get_choice, get_engine, get_families, get_settings
+from services.gateway.choice import Choice
+from services.gateway.dependencies import get_engine, get_families, get_settings
 from services.gateway.direct import DirectRoute
 from services.gateway.disconnect import unless_gone
 from services.gateway.json_body import is_json, media_type, read_object
+from services.gateway.media import media_received
 from services.gateway.openapi import answer_responses, either_body
 from services.gateway.schemas import PredictionResponse
 from services.gateway.served import family_of
@@ -40,19 +43,35 @@ StageName = Annotated[
 ]
 
 
-async def predict(request: Request) -> Response:
-    """A JSON body with `features`, `reviews` or `image`, or a form with a picture in `file`.
+class OneLine:
+    """The route that is asked most; what it needs of the application is found once."""
 
-    `curl -F file=@hexagon.png http://127.0.0.1:8000/predict`
-    """
-    choice, kind = get_choice(request), media_type(request)
-    if kind == FORM:
-        name = choice.of_file()
+    def __init__(self, app: FastAPI) -> None:
+        self._engine: Engine = app.state.engine
+        self._choice: Choice = app.state.choice
+        self._threshold: float = app.state.settings.cutler_threshold
+
+    async def predict(self, request: Request) -> Response:
+        """A JSON body with `features`, `reviews` or `image`, or a form with a picture in `file`.
+
+        `curl -F file=@hexagon.png http://127.0.0.1:8000/predict`
+        """
+        kind = media_type(request)
+        if is_json(kind):
+            body = await read_object(request, self._choice.expected)
+            name = self._choice.of_body(body)
+            request.scope["state"]["model"] = name
+            asked = PredictRequest(name, body)
+            work = self._engine.predict(asked)
+            # What is answered in this turn of the loop needs nobody to watch the line.
+            light = self._engine.is_light(name)
+            result = await (work if light else unless_gone(request, work))
+            return answers.prediction(result, self._threshold)
+        if kind != FORM:
+            raise _unsupported(kind)
+        name = self._choice.of_file()
+        request.scope["state"]["model"] = name
         return await _picture(request, PredictRequest(name, None))
-    if not is_json(kind):
-        raise _unsupported()
-    body = await read_object(request, choice.expected)
-    return await _run(request, PredictRequest(choice.of_body(body), body))
 
 
 @router.post(
@@ -74,12 +93,13 @@ async def predict_by_name(
             "Both a version and a stage are named.",
             where="version",
             expected="version or stage, or neither for the one in production",
+            received="both",
         )
     wanted = None if stage is None else parse_stage(stage)
     asked = PredictRequest(name, None, version=version, stage=wanted)
     kind = media_type(request)
     if kind != FORM and not is_json(kind):
-        raise _unsupported()
+        raise _unsupported(kind)
     _check_kind(request, name, kind)
     try:
         if kind == FORM:
@@ -96,7 +116,7 @@ def install(app: FastAPI) -> None:
     """Add both routes; the first one before all others, for it is asked most."""
     app.router.add_api_route(
         "/predict",
-        predict,
+        OneLine(app).predict,
         methods=["POST"],
         route_class_override=DirectRoute,
         response_model=None,
@@ -118,6 +138,7 @@ def _check_kind(request: Request, name: str, kind: str) -> None:
         "The model does not take a body of this kind.",
         where="Content-Type",
         expected=form if family.takes == _TAKES_PICTURES else "application/json",
+        received=media_received(kind),
     )
 
 
@@ -133,7 +154,10 @@ async def _picture(request: Request, asked: PredictRequest) -> Response:
         )
 
 
-def _unsupported() -> UnsupportedMediaError:
+def _unsupported(kind: str) -> UnsupportedMediaError:
     return UnsupportedMediaError(
-        "The body is neither JSON nor a form.", where="Content-Type", expected=_NEITHER
+        "The body is neither JSON nor a form.",
+        where="Content-Type",
+        expected=_NEITHER,
+        received=media_received(kind),
     )

@@ -22,6 +22,7 @@ EngineOf = Annotated[Engine, Depends(get_engine)]
 _ENDPOINTS = {
     "predict": "POST /predict",
     "predict_by_name": "POST /models/{name}/predict",
+    "predict_batch": "POST /predict/batch",
     "process_image": "POST /process-image",
     "models": "GET /models",
     "model": "GET /models/{name}",
@@ -34,6 +35,7 @@ _ENDPOINTS = {
     "live": "GET /health/live",
     "ready": "GET /health/ready",
     "metrics": "GET /metrics",
+    "metrics_summary": "GET /metrics/summary",
     "openapi": "GET /openapi.json",
 }
 
@@ -47,6 +49,7 @@ async def root(request: Request, response: Response) -> ServiceInfo | FileRespon
     return ServiceInfo(
         name="Slipway",
         version=__version__,
+        status="alive",
         environment=get_settings(request).environment,
         documentation="/docs",
         endpoints=_ENDPOINTS,

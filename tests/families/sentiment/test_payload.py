@@ -52,12 +52,12 @@ def test_reviews_are_a_list_of_texts() -> None:
         ({"reviews": ["fine"], "model": "gpt"}, "model"),
         ({"reviews": ["fine"], "model": 7}, "model"),
         ({"reviews": ["fine"], "model": "bert"}, "model"),
-        ({"reviews": ["fine"], "inputs": ["fine"]}, None),
-        ({"reviews": ["fine"], "extra": 1}, None),
-        (["fine"], None),
+        ({"reviews": ["fine"], "inputs": ["fine"]}, "body"),
+        ({"reviews": ["fine"], "extra": 1}, "body.extra"),
+        (["fine"], "body"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(body: Any, where: str | None) -> None:
+def test_what_is_wrong_is_said_with_its_place(body: Any, where: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         read_texts(body, "tfidf", 10)
     assert caught.value.where == where

@@ -1,0 +1,1 @@
+"""What the numbers say: summaries of the metrics (and, later, drift and live quality)."""
