@@ -18,7 +18,7 @@ STAGES = {HEAVY: (HEAVY,), BASE: (HEAVY, BASE), DEV: (HEAVY, BASE, DEV)}
 # Imported only where it is installed, with a clear error where it is not: detectron2 is on no
 # registry, and scikit-image (of requirements_dev.txt) only supplies pictures to evaluate on; peers
 # of benchmarks/peers/apps live in environments of their own.
-OPTIONAL = {"detectron2", "skimage", "bentoml", "litserve"}
+OPTIONAL = {"detectron2", "skimage", "bentoml", "litserve", "kserve"}
 
 
 @dataclass(frozen=True)

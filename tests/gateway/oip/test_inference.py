@@ -230,11 +230,11 @@ def test_objects_in_pictures(infer: Infer) -> None:
         ("numbers", ("x", "BYTES", [1, 20], ["1"] * 20), "inputs[0].data[0][0]", "text"),
         ("numbers", ("x", "BOOL", [1, 20], [True] * 20), "inputs[0].data[0][0]", "true or false"),
         ("numbers", ("x", "FP64", [1, 20], [*ROW[1:], None]), "inputs[0].data[0][19]", "number"),
-        ("numbers", ("x", "FP64", [0, 20], []), "inputs[0].data", "FP64 [0, 20]"),
+        ("numbers", ("x", "FP64", [0, 20], []), "inputs[0].data", "0 rows"),
         ("numbers", ("x", "FP64", [], 5.0), "inputs[0].data", "FP64 []"),
         ("plane", ("x", "FP32", [1, 3, 2], [1] * 6), "inputs[0].data", "FP32 [1, 3, 2]"),
         ("colours", ("x", "FP64", [1, 20], ROW), "inputs[0]", "FP64 [1, 20]"),
-        ("colours", ("x", "BYTES", [1], ["%%"]), "inputs[0].data[0]", "BYTES [1]"),
+        ("colours", ("x", "BYTES", [1], ["%%"]), "inputs[0].data[0]", "text of 2 characters"),
         ("things", ("thing", "BYTES", [1], ["{"]), "inputs[0].data[0]", "text"),
     ],
 )
