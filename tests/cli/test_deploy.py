@@ -22,6 +22,7 @@ def stages(registry: Registry, name: str) -> dict[str, str]:
     return {ref.version: str(ref.stage) for ref in registry.versions(name)}
 
 
+@pytest.mark.slow
 def test_a_version_on_its_way(slipway: Command, shelf: Shelf, registry: Registry) -> None:
     """The commands of the seeds, one after the other."""
     name, _ = shelf.register(registry, "classifier", "classifier", production="1")

@@ -146,6 +146,7 @@ def test_a_failure_is_one_line(slipway: Command, mlflow: str) -> None:
     assert done.err.strip().splitlines()[-1].startswith("error: RuntimeError")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )

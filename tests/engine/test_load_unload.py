@@ -80,6 +80,7 @@ async def test_an_unloaded_model_stays_out_until_it_is_loaded(
     assert shelves.fetched == ["adder/1", "adder/2", "adder/2", "adder/1"]
 
 
+@pytest.mark.slow
 async def test_the_promotion_of_another_version_brings_a_model_back(
     make_numbers: MakeNumbers, shelves: Shelves
 ) -> None:
@@ -97,6 +98,7 @@ async def test_the_promotion_of_another_version_brings_a_model_back(
         await numbers.ask(version="2")
 
 
+@pytest.mark.slow
 async def test_versions_are_unloaded_and_loaded_one_by_one(
     make_numbers: MakeNumbers, shelves: Shelves
 ) -> None:
@@ -117,6 +119,7 @@ async def test_versions_are_unloaded_and_loaded_one_by_one(
     assert (await numbers.ask(version="3")).output["version"] == "3"
 
 
+@pytest.mark.slow
 async def test_of_a_whole_model_only_the_version_that_was_loaded_again_answers(
     make_numbers: MakeNumbers, shelves: Shelves
 ) -> None:
@@ -179,6 +182,7 @@ async def test_what_does_not_exist_and_what_is_not_in_production(
     assert index(numbers) == {"1": State.READY}
 
 
+@pytest.mark.slow
 async def test_an_evicted_model_comes_back_on_request_an_unloaded_one_does_not(
     make_numbers: MakeNumbers, shelves: Shelves
 ) -> None:
@@ -249,6 +253,7 @@ async def test_a_model_that_comes_with_slipway(
         await engine.load("adder")
 
 
+@pytest.mark.slow
 async def test_a_load_that_takes_too_long_goes_on(
     make_numbers: MakeNumbers, shelves: Shelves, monkeypatch: pytest.MonkeyPatch
 ) -> None:

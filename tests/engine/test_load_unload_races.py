@@ -43,6 +43,7 @@ async def test_requests_that_are_in_it_are_answered(
     assert (await numbers.ask()).output["version"] == "1"
 
 
+@pytest.mark.slow
 async def test_a_load_that_is_unloaded_meanwhile_is_closed(
     make_numbers: MakeNumbers, shelves: Shelves
 ) -> None:
@@ -64,6 +65,7 @@ async def test_a_load_that_is_unloaded_meanwhile_is_closed(
     assert index(numbers) == {"1": State.READY, "2": State.UNLOADED}
 
 
+@pytest.mark.slow
 async def test_unloaded_and_loaded_again_while_it_loads(
     make_numbers: MakeNumbers, shelves: Shelves
 ) -> None:

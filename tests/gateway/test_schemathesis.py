@@ -147,6 +147,7 @@ def check(servers: Servers, case: "schemathesis.Case[Any]") -> None:
     case.call_and_validate(base_url=f"http://127.0.0.1:{port}", checks=CHECKS)
 
 
+@pytest.mark.slow
 @short.parametrize()
 @limited(QUICK)
 def test_made_up_requests(servers: Servers, case: "schemathesis.Case[Any]") -> None:
@@ -160,6 +161,7 @@ def test_thousands_of_made_up_requests(servers: Servers, case: "schemathesis.Cas
     check(servers, case)
 
 
+@pytest.mark.slow
 def test_pictures_get_through(servers: Servers) -> None:
     """The strategy above would prove little if its pictures were all refused."""
     for picture in PICTURES:
@@ -167,5 +169,6 @@ def test_pictures_get_through(servers: Servers) -> None:
         assert answer.status_code == 200
 
 
+@pytest.mark.slow
 def test_the_models_serve(servers: Servers) -> None:
     assert set(servers.most.client.get("/health").json()["models"]) == set(KNOWN["name"])

@@ -163,6 +163,7 @@ def test_down_and_up_again_is_noticed_soon(
     assert metrics.registry.get_sample_value("registry_up") == 1
 
 
+@pytest.mark.slow
 def test_one_line_for_each_change(
     source: Source,
     seen: list[Snapshot],

@@ -113,6 +113,7 @@ def test_a_corrupted_backbone_parameter_is_noticed(plain: CascadeMaskRcnn, param
         tensor.copy_(original)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameter",
     ["roi_heads.box_predictor.1.cls_score.weight", "roi_heads.mask_head.mask_fcn3.weight"],
