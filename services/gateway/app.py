@@ -20,7 +20,8 @@ from services.gateway.sentry import start_sentry
 
 _DESCRIPTION = """\
 Serves models over HTTP. Every answer carries `X-Request-ID`; an answered prediction also
-`X-Prediction-ID`. Every error has the same body: what was wrong, where, and what was expected.
+`X-Prediction-ID`. Every error says what was wrong, where, what was expected and what came, in the
+shape of its protocol; the same mistake has the same status at every door.
 """
 
 

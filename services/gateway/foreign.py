@@ -38,6 +38,7 @@ def asked_for(name: str, version: str | None = None, stage: str | None = None) -
             "Both a version and a stage are named.",
             where="version",
             expected="version or stage, or neither for the one in production",
+            received="both",
         )
     wanted = None if stage is None else parse_stage(stage)
     return PredictRequest(name, None, version=version, stage=wanted)

@@ -8,11 +8,11 @@ from fastapi import APIRouter, FastAPI, Path, Request, Response
 from starlette.responses import JSONResponse
 
 from services import __version__
-from services.core.errors import InvalidInputError, ModelUnavailableError, NotFoundError
+from services.core.errors import InvalidInputError
 from services.engine.messages import PredictRequest
 from services.gateway import examples
 from services.gateway.bodies import read_body
-from services.gateway.dependencies import get_desk, get_engine
+from services.gateway.dependencies import get_engine
 from services.gateway.direct import DirectRoute
 from services.gateway.disconnect import unless_gone
 from services.gateway.oip import encode, payload
@@ -32,7 +32,7 @@ from services.gateway.routes.predict import Name
 from services.gateway.rows import ask
 from services.gateway.schemas_foreign import TextError
 from services.gateway.scope import header
-from services.gateway.served import status_of
+from services.gateway.served import check_serves
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
@@ -103,11 +103,7 @@ async def v2_model_version(request: Request, name: Name, version: PathVersion) -
 )
 async def v2_model_ready(request: Request, name: Name) -> ModelReady:
     """200 where it does, also where it is put back into memory for it; else 503."""
-    status = status_of(get_engine(request), name)
-    if status is None:
-        raise _unknown(request)
-    if not status.serves:
-        raise ModelUnavailableError(f"The model {name} is {status.state}.", retry_after=2)
+    await check_serves(request, name)
     return ModelReady(name=name, ready=True)
 
 
@@ -118,17 +114,8 @@ async def v2_model_ready(request: Request, name: Name) -> ModelReady:
 )
 async def v2_version_ready(request: Request, name: Name, version: PathVersion) -> ModelReady:
     """503 for a version that would first have to be loaded; a request for it does that."""
-    if status_of(get_engine(request), name) is None:
-        raise _unknown(request)
-    if get_engine(request).in_memory(name, version) is not None:
-        return ModelReady(name=name, ready=True)
-    desk = get_desk(request)
-    if desk.registry is None:
-        raise NotFoundError("There is no such version of the model.", where="version")
-    await desk.ask(lambda registry: registry.find(name, version))
-    raise ModelUnavailableError(
-        f"Version {version} of {name} is not in memory.", where="version", retry_after=2
-    )
+    await check_serves(request, name, version)
+    return ModelReady(name=name, ready=True)
 
 
 async def v2_infer(request: Request) -> Response:
@@ -197,13 +184,6 @@ async def _infer(request: Request) -> Response:
         payload.relocated(error, asked, given)
         raise
     return await reply(request, *encode.answer(rows, asked), rows.id)
-
-
-def _unknown(request: Request) -> Exception:
-    engine = get_engine(request)
-    if engine.not_ready() is not None and not engine.statuses():
-        return ModelUnavailableError("The models here are not known yet.", retry_after=1)
-    return NotFoundError("There is no model of that name.", where="model")
 
 
 def _responses() -> dict[int | str, dict[str, Any]]:

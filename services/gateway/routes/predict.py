@@ -1,11 +1,11 @@
 """Predictions: `POST /predict`, where the body decides, and any model by name."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 
 from services.core.errors import (
-    InvalidInputError,
     PredictionFailedError,
     UnsupportedMediaError,
 )
@@ -16,13 +16,13 @@ from services.gateway.choice import Choice
 from services.gateway.dependencies import get_engine, get_families, get_settings
 from services.gateway.direct import DirectRoute
 from services.gateway.disconnect import unless_gone
+from services.gateway.foreign import asked_for
 from services.gateway.json_body import is_json, media_type, read_object
 from services.gateway.media import media_received
 from services.gateway.openapi import answer_responses, either_body
 from services.gateway.schemas import PredictionResponse
 from services.gateway.served import family_of
 from services.gateway.uploads import FORM, picture
-from services.registry.stages import parse_stage
 
 router = APIRouter(tags=["predictions"])
 
@@ -88,15 +88,7 @@ async def predict_by_name(
 
     `GET /models/{name}` says what the model takes, with an example.
     """
-    if version is not None and stage is not None:
-        raise InvalidInputError(
-            "Both a version and a stage are named.",
-            where="version",
-            expected="version or stage, or neither for the one in production",
-            received="both",
-        )
-    wanted = None if stage is None else parse_stage(stage)
-    asked = PredictRequest(name, None, version=version, stage=wanted)
+    asked = asked_for(name, version, stage)
     kind = media_type(request)
     if kind != FORM and not is_json(kind):
         raise _unsupported(kind)
@@ -105,7 +97,7 @@ async def predict_by_name(
         if kind == FORM:
             return await _picture(request, asked)
         body = await read_object(request)
-        return await _run(request, PredictRequest(name, body, version=version, stage=wanted))
+        return await _run(request, replace(asked, payload=body))
     except PredictionFailedError:
         # Of a model that was only loaded for this request nothing was known before.
         _check_kind(request, name, kind)
@@ -149,9 +141,7 @@ async def _run(request: Request, asked: PredictRequest) -> Response:
 
 async def _picture(request: Request, asked: PredictRequest) -> Response:
     async with picture(request) as found:
-        return await _run(
-            request, PredictRequest(asked.model, found, version=asked.version, stage=asked.stage)
-        )
+        return await _run(request, replace(asked, payload=found))
 
 
 def _unsupported(kind: str) -> UnsupportedMediaError:
