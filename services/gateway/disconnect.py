@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from services.core.errors import ClientGoneError
+from services.engine.messages import PredictRequest, PredictResult
+from services.gateway.dependencies import get_engine
 
 T = TypeVar("T")
 
 # What is answered sooner needs nobody to watch the line.
-_PATIENCE = 0.005
+_PATIENCE = 0.02
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -32,6 +34,21 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
         raise ClientGoneError("The caller hung up before the answer was ready.") from None
     finally:
         watch.end()
+
+
+async def predicted(request: Request, asked: PredictRequest) -> PredictResult:
+    """Return a prediction; it is dropped as soon as the caller disconnects.
+
+    Raises:
+        ClientGoneError: the caller left first.
+        SlipwayError: as `Engine.predict`.
+    """
+    engine = get_engine(request)
+    work = engine.predict(asked)
+    # A light model has answered before anybody could notice that the caller is gone.
+    if asked.version is None and asked.stage is None and engine.is_light(asked.model):
+        return await work
+    return await unless_gone(request, work)
 
 
 class _Watch:

@@ -147,3 +147,25 @@ def _form(field: str) -> dict[str, Any]:
     }
     encoding = {field: {"contentType": "image/jpeg, image/png, image/webp"}}
     return {"multipart/form-data": {"schema": schema, "encoding": encoding}}
+
+
+def path_and_query(name: str, query: type[BaseModel]) -> dict[str, Any]:
+    """Document the path's `name`, and the query that a direct route reads itself.
+
+    Args:
+        name: what it is the name of.
+        query: its fields; each may be left out.
+    """
+    named = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    fields = query.model_json_schema()["properties"]
+    described = [
+        {
+            "name": field,
+            "in": "query",
+            "required": False,
+            "description": schema.pop("description", ""),
+            "schema": schema,
+        }
+        for field, schema in fields.items()
+    ]
+    return {"parameters": [{**named, "description": name}, *described]}

@@ -19,7 +19,7 @@ from services.engine.messages import PredictRequest, PredictResult
 from services.families.base import Picture
 from services.gateway import answers
 from services.gateway.dependencies import get_engine, get_families, get_settings
-from services.gateway.disconnect import unless_gone
+from services.gateway.disconnect import predicted, unless_gone
 from services.gateway.served import family_of
 from services.gateway.uploads import check_bytes
 
@@ -72,7 +72,7 @@ async def ask(request: Request, wanted: PredictRequest) -> Rows:
     """
     if takes_pictures(request, wanted.model):
         return await _pictures(request, wanted)
-    result = await unless_gone(request, get_engine(request).predict(wanted))
+    result = await predicted(request, wanted)
     output = dict(result.output)
     predictions = output.pop("predictions", None)
     labels = output.pop("classes", ())

@@ -8,7 +8,7 @@ from services.core.errors import NotFoundError
 from services.engine.status import ModelStatus
 from services.gateway.dependencies import get_engine
 from services.gateway.openapi import error_responses
-from services.gateway.routes.predict import Name
+from services.gateway.parameters import Name
 from services.gateway.schemas_foreign import Endpoint, EndpointModel, Endpoints
 from services.gateway.served import status_of
 

@@ -28,7 +28,7 @@ from services.gateway.oip.schemas import (
     ServerState,
 )
 from services.gateway.openapi import foreign_responses
-from services.gateway.routes.predict import Name
+from services.gateway.parameters import Name
 from services.gateway.rows import ask
 from services.gateway.schemas_foreign import TextError
 from services.gateway.scope import header

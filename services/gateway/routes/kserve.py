@@ -19,7 +19,7 @@ from services.gateway.foreign import ask_given, asked_for, done, reply, signatur
 from services.gateway.json_body import is_json, media_type, parse
 from services.gateway.media import media_received
 from services.gateway.openapi import foreign_responses, json_body
-from services.gateway.routes.predict import Name
+from services.gateway.parameters import Name
 from services.gateway.schemas_foreign import TextError, V1Models, V1Predictions, V1Ready
 from services.gateway.served import check_serves
 from services.gateway.tables.fit import fit_values

@@ -14,7 +14,7 @@ from services.gateway import examples, listing
 from services.gateway.dependencies import get_desk, get_engine, get_families, get_settings
 from services.gateway.json_body import read_object
 from services.gateway.openapi import error_responses, json_body
-from services.gateway.routes.predict import Name
+from services.gateway.parameters import Name
 from services.gateway.schemas import (
     ModelDetails,
     ModelList,

@@ -14,6 +14,7 @@ from services.gateway.dependencies import get_engine, get_metrics, get_settings
 from services.gateway.disconnect import unless_gone
 from services.gateway.oip.metadata import metadata_of
 from services.gateway.openapi import foreign_responses
+from services.gateway.parameters import Name
 from services.gateway.repository.asked import check_load, check_unload, only_ready
 from services.gateway.repository.config import config
 from services.gateway.repository.schemas import (
@@ -25,7 +26,6 @@ from services.gateway.repository.schemas import (
     Statistics,
 )
 from services.gateway.repository.statistics import read, statistics
-from services.gateway.routes.predict import Name
 from services.gateway.schemas_foreign import TextError
 from services.gateway.served import status_of
 

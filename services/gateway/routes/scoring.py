@@ -20,7 +20,7 @@ from services.gateway.foreign import ask_given, asked_for, done, reply, signatur
 from services.gateway.json_body import is_json, media_type
 from services.gateway.media import media_received
 from services.gateway.openapi import error_responses, foreign_responses
-from services.gateway.routes.predict import Name, StageName, Version
+from services.gateway.parameters import Name, StageName, Version
 from services.gateway.schemas_foreign import Scored, ScoringError
 from services.gateway.tables import csv_body, parquet_body, scoring_json
 from services.gateway.tables.given import Given
