@@ -239,8 +239,9 @@ def test_the_whole_batch_has_one_deadline(held: tuple[LocalServer, threading.Eve
     body = files(*[blobs_as("PNG")] * 12)
     late = server.client.post(f"{URL}?model=blobs", files=body)
     assert refused(late, 504)["code"] == "deadline_exceeded"
-    # Four at a time, and half a second each, the twelve would have taken three times as long.
-    assert samples(server, "predictions_total")["batch", "blobs", "timeout", "1"] == 4
+    # Four at a time, and half a second each, the twelve would have taken three times as long. One
+    # or another of the next four may begin in the last moment.
+    assert 4 <= samples(server, "predictions_total")["batch", "blobs", "timeout", "1"] <= 8
 
 
 def test_nobody_works_for_a_caller_who_has_gone(held: tuple[LocalServer, threading.Event]) -> None:
