@@ -140,6 +140,28 @@ class RegistryUnavailableError(ModelUnavailableError):
     )
 
 
+class LedgerFullError(SlipwayError):
+    """Records cannot be written down now, so nothing is predicted that would go unrecorded."""
+
+    code = "ledger_full"
+    remedy = (
+        "Wait for the seconds of `Retry-After`. The operator looks at `slipway ledger status`: "
+        "MLflow has been away for long, or the disk is full."
+    )
+    retry = True
+
+
+class LedgerUnavailableError(SlipwayError):
+    """The database of predictions and feedback does not answer; predictions go on."""
+
+    code = "ledger_unavailable"
+    remedy = (
+        "Wait for the seconds of `Retry-After`; if it lasts, look at the database of "
+        "LEDGER_DATABASE_URL."
+    )
+    retry = True
+
+
 class ConflictError(SlipwayError):
     """What the caller asks for contradicts what is there."""
 

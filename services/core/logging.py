@@ -74,6 +74,9 @@ def configure_logging(
     # Chatter of libraries about each file they open is of no use to an operator.
     for name in ("PIL", "asyncio"):
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
+    # A line for each request that we make is one for each batch of records.
+    for name in ("httpx", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # Warns of every malformed form, with its bytes; the gateway counts and answers those.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
 

@@ -49,6 +49,7 @@ class Metrics:
         self._define_http()
         self._define_predictions()
         self._define_models()
+        self._define_ledger()
 
     def _define_http(self) -> None:
         self.http_requests = Counter(
@@ -166,6 +167,17 @@ class Metrics:
             "1 while the last look at MLflow's registry succeeded.",
             registry=self.registry,
         )
+
+    def _define_ledger(self) -> None:
+        self.ledger_dropped = Counter(
+            "ledger_dropped_total",
+            "Predictions answered without a record, for want of room (LEDGER_WHEN_FULL=drop).",
+            ("reason",),
+            registry=self.registry,
+        )
+        # There from the start: alerts compare them with zero.
+        self.ledger_dropped.labels("full")
+        self.requests_rejected.labels("ledger_full")
 
     def exposition(self) -> bytes:
         """Return every metric in Prometheus' text format (`CONTENT_TYPE`)."""

@@ -20,7 +20,10 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 Grace = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+# 0: for good.
+Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+Pairs = Annotated[dict[str, Literal["full", "digest", "none"]], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -86,6 +89,32 @@ class Settings(BaseSettings):
     max_image_pixels: Annotated[int, Field(ge=1, le=170_000_000)] = 24_000_000
     max_image_side: Annotated[int, Field(ge=1, le=65535)] = 10_000
 
+    ledger: bool = True
+    ledger_durability: Literal["interval", "strict"] = "interval"
+    ledger_sync_seconds: Annotated[float, Field(ge=0.001, le=60)] = 0.1
+    ledger_segment_bytes: Annotated[int, Field(ge=4096, le=64 * 1024**2)] = 8 * 1024 * 1024
+    ledger_segment_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
+    ledger_max_bytes: Annotated[int, Field(ge=64 * 1024)] = 1024**3
+    ledger_when_full: Literal["refuse", "drop"] = "refuse"
+    ledger_inline_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = 64 * 1024
+    ledger_inputs: Literal["full", "digest", "none"] = "full"
+    ledger_inputs_by_model: Pairs = {}
+    ledger_redact: CommaSeparated = ()
+    ledger_annotated: CommaSeparated = ()
+    ledger_blob_bytes: Annotated[int, Field(ge=0)] = 1024**3
+    ledger_blob_days: Days = 7.0
+    ledger_database_url: Annotated[str | None, Field(repr=False)] = None
+    ledger_keep_days: Days = 7.0
+    ledger_keep_rows: Annotated[int, Field(ge=0)] = 1_000_000
+    ledger_shipper: Literal["thread", "off"] = "thread"
+    ledger_experiment: Annotated[str, Field(min_length=1, max_length=200)] = "slipway-predictions"
+    ledger_trace_rate: Annotated[float, Field(ge=0, le=10_000)] = 100.0
+    ledger_trace_lag: Annotated[float, Field(ge=1, le=86_400)] = 120.0
+    ledger_trace_days: Days = 30.0
+    ledger_parquet_days: Days = 365.0
+    ledger_low_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
+    mlflow_ui_url: str | None = None
+
     request_timeout: Seconds = 30.0
     upload_timeout: Seconds = 60.0
     max_queue: Annotated[int, Field(ge=0, le=100_000)] = 16
@@ -93,7 +122,10 @@ class Settings(BaseSettings):
     shutdown_grace: Grace = 20.0
     shutdown_delay: Grace = 1.0
 
-    @field_validator("environment", "log_format", "cache", mode="before")
+    @field_validator(
+        "environment", "log_format", "cache", "ledger_durability", "ledger_when_full",
+        "ledger_inputs", "ledger_shipper", mode="before",
+    )  # fmt: skip
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value
@@ -104,13 +136,31 @@ class Settings(BaseSettings):
         return value.strip().upper() if isinstance(value, str) else value
 
     @field_validator(
-        "cors_origins", "serve_models", "required_models", "trusted_models", mode="before"
-    )
+        "cors_origins", "serve_models", "required_models", "trusted_models",
+        "ledger_redact", "ledger_annotated", mode="before",
+    )  # fmt: skip
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("ledger_inputs_by_model", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = [part.rpartition("=") for part in value.split(",") if part.strip()]
+        if not all(name.strip() and rule.strip() for name, _, rule in parts):
+            raise ValueError("it is written model=full, model=digest or model=none, with commas")
+        return {name.strip(): rule.strip().lower() for name, _, rule in parts}
+
+    @field_validator("ledger_redact")
+    @classmethod
+    def _fields(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(all(field.rpartition(".")) for field in value):
+            raise ValueError("each field is written model.field, or *.field for every model")
+        return value
 
     @field_validator("cors_origins")
     @classmethod

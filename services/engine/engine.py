@@ -27,6 +27,7 @@ from services.engine.source import ModelSource
 from services.engine.status import IndexEntry, ModelStatus
 from services.engine.workers import Workers
 from services.families.base import Family, Model
+from services.ledger.recorder import Recorder
 from services.registry.catalogue import Snapshot
 
 _log = get_logger(__name__)
@@ -40,6 +41,7 @@ class Engine:
 
     Args:
         source: the registry; without one only what comes with Slipway is served.
+        recorder: writes every prediction down; it is opened and closed with the engine.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class Engine:
         families: Mapping[str, Family],
         metrics: Metrics,
         source: ModelSource | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._settings = settings
         self._families = families
         self._metrics = metrics
         self._source = source
+        self._recorder = recorder
         self._fleet = Fleet(settings, families, metrics, followed=source is None)
         self._loader = Loader(settings, families, metrics, self._fleet, source)
         self._readiness = Readiness(settings, self._fleet, with_source=source is not None)
@@ -65,12 +69,23 @@ class Engine:
         self._closed = threading.Event()
 
     def start(self) -> None:
-        """Begin loading; returns at once."""
+        """Begin loading; returns at once.
+
+        Raises:
+            ConfigurationError: predictions cannot be recorded.
+        """
+        if self._recorder is not None:
+            self._recorder.open()
         self._pool = Workers("pool", self._settings.decode_workers)
         self._finder = Workers("finder", 1)
         self._resolver = Resolver(self._fleet, self._source, self._finder)
         self._asked = Predictions(
-            self._settings, self._metrics, self._resolver, self._pool, self._answers
+            self._settings,
+            self._metrics,
+            self._resolver,
+            self._pool,
+            self._answers,
+            self._recorder,
         )
         self._loader.start()
 
@@ -182,6 +197,8 @@ class Engine:
         self._closed.set()
         await asyncio.to_thread(self._close)
         await self._answers.close()
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
 
     def _close(self) -> None:
         begun = self._draining_since or time.monotonic()

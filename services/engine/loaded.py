@@ -24,6 +24,7 @@ class Loaded:
         answer: what it answers to `inputs`, from its example or a made-up row; None: not known.
         asked: it is here because requests name it, not because it was in production.
         last_used: seconds since 1970.
+        fields: names of the model's inputs, in order.
     """
 
     ref: VersionRef
@@ -37,6 +38,13 @@ class Loaded:
     answer: Any = None
     asked: bool = False
     last_used: float = field(default_factory=time.time)
+    fields: tuple[str, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        """Look up once what each prediction is recorded with."""
+        signature = self.model.signature
+        if signature is not None:
+            self.fields = tuple(one.name or "" for one in signature.inputs)
 
     @property
     def is_light(self) -> bool:

@@ -3,17 +3,19 @@
 import asyncio
 import time
 
-from services.core.errors import DeadlineExceededError, PredictionFailedError
+from services.core.errors import DeadlineExceededError, LedgerFullError, PredictionFailedError
 from services.core.ids import new_id
 from services.core.metrics import Metrics
 from services.core.settings import Settings
 from services.engine.cache import Answers
 from services.engine.messages import PredictRequest, PredictResult
+from services.engine.recording import Recording
 from services.engine.resolver import Resolver
 from services.engine.steps import Steps
 from services.engine.watch import Watch
 from services.engine.workers import Workers, WorkFailed
 from services.families.base import Model
+from services.ledger.recorder import Recorder
 
 
 class Predictions:
@@ -26,12 +28,14 @@ class Predictions:
         resolver: Resolver,
         pool: Workers,
         answers: Answers,
+        recorder: Recorder | None = None,
     ) -> None:
         self._limit = settings.request_timeout
         self._metrics = metrics
         self._resolver = resolver
         self._pool = pool
         self._answers = answers
+        self._recorder = recorder
 
     async def opened(self, request: PredictRequest) -> Model:
         """Return the version that a request is for, brought into memory if it was not there.
@@ -79,22 +83,35 @@ class Predictions:
             InvalidInputError: the model refuses the payload.
             DeadlineExceededError: the answer came too late, or would have.
             PredictionFailedError: the model broke; the log says how.
+            LedgerFullError: it could not be recorded.
         """
         prediction_id = new_id()
         watch = Watch(self._metrics, request.mode, prediction_id)
+        recording = Recording(self._recorder, request, prediction_id, watch)
         try:
-            return await self._predict(request, prediction_id, watch)
+            recording.check()
+            return await self._predict(request, prediction_id, watch, recording)
         except WorkFailed as error:
             watch.broke(error)
             failure = PredictionFailedError("The model failed on this input.")
-            watch.failed(failure)
+            await self._failed(failure, watch, recording)
             raise failure from error
         except BaseException as error:
-            watch.failed(error)
+            await self._failed(error, watch, recording)
             raise
 
+    async def _failed(self, error: BaseException, watch: Watch, recording: Recording) -> None:
+        try:
+            noted = recording.failed(error)
+            if noted is not None:
+                await noted
+        except LedgerFullError as full:
+            watch.failed(full)
+            raise full from error
+        watch.failed(error)
+
     async def _predict(
-        self, request: PredictRequest, prediction_id: str, watch: Watch
+        self, request: PredictRequest, prediction_id: str, watch: Watch, recording: Recording
     ) -> PredictResult:
         started = time.monotonic()
         limit = self._limit
@@ -108,6 +125,7 @@ class Predictions:
                 async with clock:
                     entered = await self._resolver.enter(request, deadline, watch)
             loaded, ticket, stage = entered
+            recording.entered(loaded, stage)
             try:
                 steps = Steps(
                     loaded, ticket, deadline, watch, request.payload, self._pool, self._answers
@@ -117,6 +135,9 @@ class Predictions:
                     clock = asyncio.timeout(deadline - time.monotonic())
                     async with clock:
                         answer = await steps.run()
+                noted = recording.succeeded(answer)
+                if noted is not None:
+                    await noted
                 watch.succeeded(answer.timings, answer.confidences)
             finally:
                 ticket.let_go()

@@ -5,6 +5,7 @@ import asyncio
 from services.core.errors import (
     DeadlineExceededError,
     InvalidInputError,
+    LedgerFullError,
     ModelUnavailableError,
     OverloadedError,
     SlipwayError,
@@ -21,11 +22,16 @@ _STATUS: tuple[tuple[type[SlipwayError], str], ...] = (
     (OverloadedError, "overloaded"),
     (DeadlineExceededError, "timeout"),
     (ModelUnavailableError, "unavailable"),
+    (LedgerFullError, "unavailable"),
 )
 _REJECTIONS: tuple[tuple[type[SlipwayError], str], ...] = (
     (OverloadedError, "queue_full"),
     (ModelUnavailableError, "model_unavailable"),
+    (LedgerFullError, "ledger_full"),
 )
+
+
+_ADMISSION = "admission"
 
 
 class Watch:
@@ -38,7 +44,12 @@ class Watch:
         # Only names of models that exist may become labels.
         self._model, self._version = "unknown", "none"
         self._meters: Meters | None = None
-        self.phase = "admission"
+        self.phase = _ADMISSION
+
+    @property
+    def begun(self) -> bool:
+        """Whether a version has taken the prediction on."""
+        return self.phase != _ADMISSION
 
     def of_model(self, name: str) -> None:
         """The prediction is for a model that is known, whether in memory or not."""

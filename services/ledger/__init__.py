@@ -1,0 +1,1 @@
+"""The durable record of every prediction: journal, database of recent ones, shipping to MLflow."""
