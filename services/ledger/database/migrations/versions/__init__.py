@@ -1,0 +1,1 @@
+"""One file for each step; `alembic` reads them by their place, nothing imports them."""
