@@ -13,6 +13,7 @@ from services.cli.console import err
 from services.core.settings import load_settings
 
 if TYPE_CHECKING:
+    from services.cli.supervisor.program import Program
     from services.core.settings import Settings
 
 _CHECKOUT = Path(services.__file__).parents[1]
@@ -31,7 +32,7 @@ def run(
     ] = None,
     gateway_only: Annotated[
         bool,
-        typer.Option("--gateway-only", help="Start no MLflow; serve what comes with Slipway."),
+        typer.Option("--gateway-only", help="Start one process alone: no MLflow, no shipper."),
     ] = False,
     seed: Annotated[
         bool,
@@ -43,7 +44,7 @@ def run(
     """Start Slipway here and serve until Ctrl-C or SIGTERM.
 
     Without MLFLOW_TRACKING_URI an MLflow server is started as well, on MLFLOW_PORT, with its data
-    in DATA_DIR.
+    in DATA_DIR; and always a process that takes the records of predictions to MLflow.
     """
     chosen = {"host": host, "port": port}
     settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
@@ -51,24 +52,43 @@ def run(
     for line in banner(settings, mlflow=mlflow):
         err.print(line)
     if mlflow:
-        raise typer.Exit(_supervise(settings, seed=seed))
+        raise typer.Exit(_run_with_mlflow(settings, seed=seed))
+    if not gateway_only and _ships(settings):
+        raise typer.Exit(_run_beside(settings))
     import_module(_GATEWAY).serve(settings)
 
 
-def _supervise(settings: "Settings", *, seed: bool) -> int:
+def _run_with_mlflow(settings: "Settings", *, seed: bool) -> int:
     from services.cli.supervisor.embedded import mlflow_address, programs, sole_use
-    from services.cli.supervisor.supervisor import Supervisor
     from services.core import embedded
 
     with sole_use(settings.data_dir):
-        supervisor = Supervisor(
-            programs(settings, mlflow=True, seed=seed), lambda text: err.print(f"slipway: {text}")
-        )
+        found = programs(settings, mlflow=True, seed=seed)
         embedded.announce(settings.data_dir, mlflow_address(settings))
         try:
-            return asyncio.run(supervisor.run())
+            return _supervise(found)
         finally:
             embedded.withdraw(settings.data_dir)
+
+
+def _run_beside(settings: "Settings") -> int:
+    """Run with somebody else's MLflow."""
+    from services.cli.supervisor.embedded import programs
+
+    return _supervise(programs(settings, mlflow=False, seed=False))
+
+
+def _supervise(found: "list[Program]") -> int:
+    from services.cli.supervisor.supervisor import Supervisor
+
+    supervisor = Supervisor(found, lambda text: err.print(f"slipway: {text}"))
+    return asyncio.run(supervisor.run())
+
+
+def _ships(settings: "Settings") -> bool:
+    from services.cli.supervisor.embedded import ships
+
+    return ships(settings)
 
 
 def banner(settings: "Settings", *, mlflow: bool = False) -> list[str]:

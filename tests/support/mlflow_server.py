@@ -82,6 +82,13 @@ class MlflowServer:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(_STOP_SECONDS)
 
+    def kill(self) -> None:
+        """End it and its workers at once, in the middle of whatever they do."""
+        process, self._process = self._process, None
+        if process is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(_STOP_SECONDS)
+
     def freeze(self) -> None:
         """Let it hang: connections are taken, nothing is answered."""
         self._signal(signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""The programs of the embedded default: the gateway, MLflow on SQLite, and Redis if it is used."""
+"""The programs of `slipway run`: the gateway, the ledger's shipper, MLflow, Redis if it is used."""
 
 import fcntl
 import os
@@ -21,8 +21,8 @@ _LOCAL = "127.0.0.1"
 _PROBE_SECONDS = 2.0
 # Over what the gateway itself takes to drain.
 _DRAIN_MARGIN = 5.0
-_SEED_NICENESS = 10
-GATEWAY, MLFLOW, REDIS, SEED = "gateway", "mlflow", "redis", "demo models"
+_SEED_NICENESS = _LEDGER_NICENESS = 10
+GATEWAY, LEDGER, MLFLOW, REDIS, SEED = "gateway", "ledger", "mlflow", "redis", "demo models"
 
 
 def programs(settings: Settings, *, mlflow: bool, seed: bool) -> list[Program]:
@@ -46,6 +46,9 @@ def programs(settings: Settings, *, mlflow: bool, seed: bool) -> list[Program]:
         helpers.append(
             Program(SEED, command, environment, once=True, niceness=_SEED_NICENESS, after=MLFLOW)
         )
+    if ships(settings):
+        helpers.append(_ledger(settings, environment))
+        environment["LEDGER_SHIPPER"] = "off"
     gateway = Program(
         GATEWAY,
         (sys.executable, "-m", "services.gateway"),
@@ -64,6 +67,11 @@ def mlflow_address(settings: Settings) -> str:
 def wants_redis(settings: Settings) -> bool:
     """Return whether a Redis of our own is needed."""
     return settings.cache == "redis" and settings.redis_url is None
+
+
+def ships(settings: Settings) -> bool:
+    """Return whether a process of our own takes records to MLflow."""
+    return settings.ledger and settings.ledger_shipper != "off"
 
 
 @contextmanager
@@ -113,6 +121,17 @@ def _mlflow(settings: Settings, environment: Mapping[str, str]) -> Program:
             return False
 
     return Program(MLFLOW, command, own, log=_log(settings, MLFLOW), ready=ready)
+
+
+def _ledger(settings: Settings, environment: Mapping[str, str]) -> Program:
+    # It waits for nobody: records are indexed while MLflow is still starting, or not at all.
+    return Program(
+        LEDGER,
+        (sys.executable, "-m", "services.ledger"),
+        dict(environment),
+        log=_log(settings, LEDGER),
+        niceness=_LEDGER_NICENESS,
+    )
 
 
 def _redis(settings: Settings, environment: Mapping[str, str]) -> Program:
