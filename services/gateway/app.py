@@ -1,7 +1,9 @@
 """Assembles the application: engine, middleware, routes, and the errors they share."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -17,6 +19,11 @@ from services.gateway.middleware import wrap
 from services.gateway.registry_desk import RegistryDesk
 from services.gateway.routes import install_routes
 from services.gateway.sentry import start_sentry
+from services.ledger.collector import LedgerCollector
+from services.ledger.recorder import Recorder
+
+if TYPE_CHECKING:
+    from services.ledger.shipping.thread import ShipperThread
 
 _DESCRIPTION = """\
 Serves models over HTTP. Every answer carries `X-Request-ID`; an answered prediction also
@@ -40,7 +47,10 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
     metrics = Metrics()
     families = discover() if families is None else families
     desk = RegistryDesk(settings, families, metrics)
-    engine = Engine(settings, families, metrics, source=desk.registry)
+    recorder = Recorder(settings, metrics) if settings.ledger else None
+    if settings.ledger:
+        metrics.registry.register(LedgerCollector(settings))
+    engine = Engine(settings, families, metrics, desk.registry, recorder)
     app = FastAPI(
         title="Slipway",
         version=__version__,
@@ -65,13 +75,28 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
     return app
 
 
+def _shipper(settings: Settings) -> "ShipperThread | None":
+    if not settings.ledger or settings.ledger_shipper == "off":
+        return None
+    # Libraries of databases, that a gateway beside a shipping process does without.
+    from services.ledger.shipping.thread import ShipperThread
+
+    shipper = ShipperThread(settings)
+    shipper.start()
+    return shipper
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
     desk: RegistryDesk = app.state.desk
+    settings: Settings = app.state.settings
     engine.start()
     desk.start(engine)
+    shipper = _shipper(settings)
     yield
+    if shipper is not None:
+        await asyncio.to_thread(shipper.stop)
     # Not in a `finally`: a shutdown that is forced by a second signal must not wait here.
     await desk.close()
     await engine.close()

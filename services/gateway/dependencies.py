@@ -10,6 +10,7 @@ from services.core.settings import Settings
 from services.engine.engine import Engine
 from services.families.base import Family
 from services.gateway.choice import Choice
+from services.gateway.ledger_desk import LedgerDesk
 from services.gateway.registry_desk import RegistryDesk
 
 
@@ -36,6 +37,11 @@ def get_choice(request: Request) -> Choice:
 def get_desk(request: Request) -> RegistryDesk:
     """The registry, as far as the application has one."""
     return cast(RegistryDesk, request.app.state.desk)
+
+
+def get_ledger(request: Request) -> LedgerDesk:
+    """The predictions on record."""
+    return cast(LedgerDesk, request.app.state.ledger_desk)
 
 
 def get_families(request: Request) -> Mapping[str, Family]:

@@ -75,8 +75,9 @@ def kinds() -> list[type[SlipwayError]]:
 
 def _below(kind: type[SlipwayError]) -> Iterator[type[SlipwayError]]:
     for child in kind.__subclasses__():
-        # The command line has kinds of its own, and so have tests.
-        if child.__module__.startswith("services.") and ".cli." not in child.__module__:
+        # The command line has kinds of its own, and so have the shipper and tests.
+        served = not any(room in child.__module__ for room in (".cli.", ".ledger.shipping."))
+        if child.__module__.startswith("services.") and served:
             yield child
         yield from _below(child)
 

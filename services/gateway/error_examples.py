@@ -7,6 +7,8 @@ from services.core.errors import (
     ConflictError,
     DeadlineExceededError,
     InvalidInputError,
+    LedgerFullError,
+    LedgerUnavailableError,
     ModelUnavailableError,
     NotFoundError,
     OverloadedError,
@@ -91,6 +93,13 @@ _ERRORS: tuple[tuple[SlipwayError, str | None], ...] = (
     (
         RegistryUnavailableError(
             "MLflow does not answer.", where="MLFLOW_TRACKING_URI", expected="a running server"
+        ),
+        None,
+    ),
+    (LedgerFullError("The prediction cannot be recorded now: no room is left."), _MODEL),
+    (
+        LedgerUnavailableError(
+            "The ledger's database does not answer as it should.", where="LEDGER_DATABASE_URL"
         ),
         None,
     ),

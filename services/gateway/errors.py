@@ -18,6 +18,8 @@ from services.core.errors import (
     ConflictError,
     DeadlineExceededError,
     InvalidInputError,
+    LedgerFullError,
+    LedgerUnavailableError,
     ModelUnavailableError,
     NotFoundError,
     OverloadedError,
@@ -69,6 +71,8 @@ STATUS: dict[type[SlipwayError], int] = {
     ClientGoneError: CLIENT_CLOSED_REQUEST,
     PredictionFailedError: 500,
     ModelUnavailableError: 503,
+    LedgerFullError: 503,
+    LedgerUnavailableError: 503,
     DeadlineExceededError: 504,
 }
 

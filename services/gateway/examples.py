@@ -81,3 +81,16 @@ TRANSITION: dict[str, Any] = {
         "value": {"model_name": "MNISTClassifier", "version": "3", "stage": "Production"},
     }
 }
+FEEDBACK: dict[str, Any] = {
+    "wrong": {
+        "summary": "It was wrong, and what would have been right",
+        "value": {
+            "value": False,
+            "expected": 1,
+            "rationale": "Seen in the shop.",
+            "source": "reviewer@example.com",
+        },
+    },
+    "rating": {"summary": "A rating", "value": {"name": "rating", "value": 4}},
+    "right": {"summary": "It was right", "value": {"value": True}},
+}

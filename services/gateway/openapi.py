@@ -22,7 +22,7 @@ _DESCRIPTIONS = {
     422: "A field is missing or does not fit, or the picture is damaged.",
     429: "Too many requests are waiting; `Retry-After` says when to come back.",
     500: "The model, or Slipway itself, failed.",
-    503: "The model or MLflow is not there now, or the service is shutting down.",
+    503: "The model, MLflow or the ledger is not there now, or the service is shutting down.",
     504: "The answer was not ready in time.",
 }
 _RETRY_AFTER = {

@@ -278,7 +278,7 @@ class Accepted(BaseModel):
 
 
 class ExperimentList(BaseModel):
-    """MLflow's experiments: `experiment_id`, `name`, `total_runs`, `best_run`."""
+    """MLflow's experiments: `experiment_id`, `name`, `total_runs`, `best_run`, `complete`."""
 
     experiments: list[dict[str, Any]]
     total_count: int

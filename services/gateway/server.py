@@ -18,6 +18,7 @@ from services.engine.engine import Engine
 from services.families.base import Family
 from services.gateway.app import create_app
 from services.gateway.protocol import GuardedHttpProtocol
+from services.ledger.journal import check_writable
 
 _log = get_logger(__name__)
 # Longer than a proxy in front keeps idle connections (nginx: 60), so that it closes them first.
@@ -37,6 +38,8 @@ def serve(settings: Settings, families: Mapping[str, Family] | None = None) -> N
     configure_logging(settings.effective_log_level, settings.log_format)
     gc.set_threshold(_COLLECT_AFTER)
     app = create_app(settings, families)
+    if settings.ledger:
+        check_writable(settings)
     with _listen(settings.host, settings.port) as listener:
         host, port = listener.getsockname()[:2]
         _log.info("listening", host=host, port=port)

@@ -1,8 +1,6 @@
-"""What MLflow knows of experiments and runs, as plain values."""
+"""The newest runs that MLflow has, as plain values."""
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from services.core.errors import NotFoundError
@@ -12,29 +10,47 @@ from services.registry.client import connect, exists, mlflow_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_MOST_EXPERIMENTS = 200
-_PAGE = 1000
-_MOST_RUNS = 20_000
+MOST_EXPERIMENTS = 200
+# What predictions are recorded in, `services/ledger`; those runs were not trained.
+KIND_TAG, SERVING = "slipway.kind", "serving"
 _MOST_TAGS = 20
 _LONGEST_TAG = 200
-_METRIC = "accuracy"
+_NEWEST_FIRST = ["attributes.start_time DESC"]
+
+# A question: the address, the experiments that are asked for, and how many runs.
+_Asked = tuple[str, tuple[str, ...], int]
 
 
-def experiments(settings: Settings) -> list[dict[str, Any]]:
-    """Return every experiment, newest first: id, name, number of runs, and the best run.
+class Floors:
+    """Since when, at the latest, the newest runs began: as of the last answer.
 
-    The best run has the highest `accuracy`, or, where no run has one, the highest value of the
-    metric that most runs have. Runs beyond twenty thousand are not counted.
-
-    Raises:
-        RegistryUnavailableError: MLflow does not answer.
+    MLflow has no index on the time: among 100,000 runs it sorts all of them for the newest 20.
+    New runs only move that border up, so that the few above it are all that need be sorted.
     """
-    if not exists(settings.tracking_uri):
-        return []
-    client = connect(settings)
-    with mlflow_errors():
-        found = client.search_experiments(max_results=_MOST_EXPERIMENTS)
-        return [_experiment(client, experiment) for experiment in found]
+
+    def __init__(self) -> None:
+        self._known: dict[_Asked, int] = {}
+
+    def newest(self, client: "MlflowClient", uri: str, ids: tuple[str, ...], limit: int) -> Any:
+        """Return the newest runs of some experiments."""
+        asked = uri, ids, limit
+        floor = self._known.get(asked)
+        runs: Any = []
+        if floor is not None:
+            runs = client.search_runs(
+                list(ids), f"attributes.start_time >= {floor}", 1, limit, _NEWEST_FIRST
+            )
+        if len(runs) < limit:
+            # The first time, or some were deleted.
+            runs = client.search_runs(list(ids), "", 1, limit, _NEWEST_FIRST)
+        if len(self._known) >= MOST_EXPERIMENTS:
+            self._known.clear()
+        if len(runs) == limit and runs[-1].info.start_time is not None:
+            self._known[asked] = runs[-1].info.start_time
+        return runs
+
+
+_FLOORS = Floors()
 
 
 def recent_runs(
@@ -42,7 +58,8 @@ def recent_runs(
 ) -> list[dict[str, Any]]:
     """Return the newest runs of all experiments, or of the one of this name.
 
-    Times are milliseconds since 1970.
+    The runs that hold predictions are left out, unless their experiment is named. Times are
+    milliseconds since 1970.
 
     Raises:
         NotFoundError: there is no such experiment.
@@ -52,53 +69,22 @@ def recent_runs(
         return []
     client = connect(settings)
     with mlflow_errors():
-        names = _names(client, experiment)
+        names = _names(client, experiment, settings.ledger_experiment)
         if not names:
             return []
-        runs = client.search_runs(
-            list(names), max_results=limit, order_by=["attributes.start_time DESC"]
-        )
+        runs = _FLOORS.newest(client, settings.tracking_uri, tuple(names), limit)
         return [_run(run, names) for run in runs]
 
 
-def _experiment(client: "MlflowClient", experiment: Any) -> dict[str, Any]:
-    runs = [
-        (run.info.run_id, _finite(run.data.metrics))
-        for run in _runs(client, experiment.experiment_id)
-    ]
-    return {
-        "experiment_id": experiment.experiment_id,
-        "name": experiment.name,
-        "total_runs": len(runs),
-        "best_run": _best(runs),
-    }
+def finite(metrics: dict[str, float]) -> dict[str, float]:
+    """Return the metrics that JSON has numbers for."""
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
-def _runs(client: "MlflowClient", experiment_id: str) -> Iterator[Any]:
-    token, count = None, 0
-    while count < _MOST_RUNS:
-        page = client.search_runs([experiment_id], max_results=_PAGE, page_token=token)
-        yield from page
-        count += len(page)
-        token = page.token
-        if not token:
-            return
-
-
-def _best(runs: Sequence[tuple[str, dict[str, float]]]) -> dict[str, Any] | None:
-    counts = Counter(name for _, metrics in runs for name in metrics)
-    if not counts:
-        return None
-    metric = _METRIC if _METRIC in counts else min(counts, key=lambda name: (-counts[name], name))
-    scored = [(run_id, metrics) for run_id, metrics in runs if metric in metrics]
-    run_id, metrics = max(scored, key=lambda run: run[1][metric])
-    return {"run_id": run_id, "metrics": metrics}
-
-
-def _names(client: "MlflowClient", experiment: str | None) -> dict[str, str]:
+def _names(client: "MlflowClient", experiment: str | None, ledger: str) -> dict[str, str]:
     if experiment is None:
-        found = client.search_experiments(max_results=_MOST_EXPERIMENTS)
-        return {item.experiment_id: item.name for item in found}
+        found = client.search_experiments(max_results=MOST_EXPERIMENTS)
+        return {item.experiment_id: item.name for item in found if item.name != ledger}
     one = client.get_experiment_by_name(experiment)
     if one is None:
         raise NotFoundError("There is no such experiment.", where="experiment")
@@ -120,11 +106,6 @@ def _run(run: Any, names: dict[str, str]) -> dict[str, Any]:
         "start_time": run.info.start_time,
         "end_time": run.info.end_time,
         "params": dict(run.data.params),
-        "metrics": _finite(run.data.metrics),
+        "metrics": finite(run.data.metrics),
         "tags": dict(list(tags.items())[:_MOST_TAGS]),
     }
-
-
-def _finite(metrics: dict[str, float]) -> dict[str, float]:
-    """JSON has no other numbers."""
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}

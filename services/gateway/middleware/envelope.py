@@ -11,6 +11,7 @@ from structlog.contextvars import bind_contextvars
 
 from services.core.ids import request_id
 from services.core.metrics import Metrics
+from services.core.origin import REQUEST_ID
 from services.gateway.middleware.access_log import log_request
 from services.gateway.middleware.metrics import RequestMeters
 from services.gateway.middleware.security_headers import missing_headers
@@ -43,6 +44,7 @@ class EnvelopeMiddleware:
         envelope = _Envelope(scope, send)
         # Not unbound again: each request is a task with a context of its own.
         bind_contextvars(request_id=envelope.id)
+        REQUEST_ID.set(envelope.id)
         self._active.inc()
         try:
             await self.app(scope, receive, envelope.send)

@@ -13,6 +13,7 @@ from services.gateway.routes import (
     models,
     pages,
     predict,
+    predictions,
     repository,
     scoring,
     status,
@@ -38,6 +39,7 @@ def install_routes(app: FastAPI) -> None:
         deployments,
     ):
         app.include_router(group.router)
+    predictions.install(app)
     inference.install(app)
     summary.install(app)
     pages.install(app)

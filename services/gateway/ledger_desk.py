@@ -1,0 +1,183 @@
+"""The ledger as the routes see it: questions to database and journals that never block the loop."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from services.core.errors import LedgerUnavailableError, NotFoundError
+from services.core.settings import Settings
+from services.ledger.lookup import Found, Indexed, find_in_journal
+from services.ledger.places import Places
+from services.ledger.records import Record
+
+if TYPE_CHECKING:
+    from services.ledger.database.opening import Database
+    from services.ledger.questions import Connection, Looked
+
+T = TypeVar("T")
+
+# Questions at once: to the database, and to the journals, which answer while it does not.
+_THREADS = 4
+_SEARCHES = 2
+# The database's own limits are 5 seconds to connect, and 15 for a statement.
+_ANSWER_SECONDS = 20.0
+# What can be answered from the journal waits no longer for the database.
+_PATIENCE = 5.0
+# Between two tries to open it: each may take as long as a connection does.
+_PAUSE = 1.0
+_RETRY_AFTER = 5.0
+
+
+class LedgerDesk:
+    """Answers routes; opens the database with the first question.
+
+    Attributes:
+        recording: predictions are recorded at all (`LEDGER`).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.recording = settings.ledger
+        self._settings = settings
+        self._places = Places(settings.data_dir)
+        self._opening = threading.Lock()
+        self._database: Database | None = None
+        self._refused: tuple[float, LedgerUnavailableError] | None = None
+        self._limiters: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
+
+    async def read(self, work: "Callable[[Connection], T]", patience: float | None = None) -> T:
+        """Run `work` in a thread, in one transaction that only reads, and return what it returns.
+
+        Raises:
+            LedgerUnavailableError: the database is away or busy, or took longer than `patience`
+                (seconds).
+        """
+
+        def reading() -> T:
+            with self._opened().reading() as connection:
+                return work(connection)
+
+        return await self._run(reading, patience or _ANSWER_SECONDS)
+
+    async def write(self, work: "Callable[[Connection], T]") -> T:
+        """Run `work` in a thread, in one transaction; what it wrote is durable on return.
+
+        Nothing is written where `work` raises.
+
+        Raises:
+            LedgerUnavailableError: the database is away, busy or full.
+        """
+
+        def writing() -> T:
+            with self._opened().begin() as connection:
+                return work(connection)
+
+        return await self._run(writing, _ANSWER_SECONDS)
+
+    async def find(self, prediction_id: str) -> Found:
+        """Return a prediction as soon as it was answered: from the database, else the journal.
+
+        Raises:
+            NotFoundError: it is not on record here.
+            LedgerUnavailableError: it is not in the journal, and the database does not answer.
+        """
+        if not self.recording:
+            raise NotFoundError(
+                "No predictions are recorded here.", where="id", expected="LEDGER=true"
+            )
+        try:
+            looked = await self.read(lambda c: _look(c, prediction_id), _PATIENCE)
+        except LedgerUnavailableError:
+            record = await self._in_journal(prediction_id, {})
+            if record is None:
+                raise
+            return Found(record)
+        if looked.found is None:
+            record = await self._in_journal(prediction_id, looked.indexed)
+            if record is not None:
+                return Found(record, feedback=looked.feedback)
+            # It may have gone from one to the other in between.
+            looked = await self.read(lambda c: _look(c, prediction_id), _PATIENCE)
+        if looked.found is None:
+            raise NotFoundError(
+                "There is no such prediction here (any more).", where="id", expected=self._kept()
+            )
+        return looked.found
+
+    async def close(self) -> None:
+        """Close the database, if it was opened."""
+        database, self._database = self._database, None
+        if database is not None:
+            await asyncio.to_thread(database.close)
+
+    def _kept(self) -> str:
+        days, rows = self._settings.ledger_keep_days, self._settings.ledger_keep_rows
+        which = f"one of the last {rows} predictions" if rows else "a prediction"
+        return f"the id of {which}" + (f", at most {days:g} days old" if days else "")
+
+    async def _in_journal(self, prediction_id: str, indexed: Indexed) -> Record | None:
+        return await anyio.to_thread.run_sync(
+            find_in_journal,
+            self._places,
+            prediction_id,
+            indexed,
+            abandon_on_cancel=True,
+            limiter=self._limits()[1],
+        )
+
+    async def _run(self, work: Callable[[], T], seconds: float) -> T:
+        try:
+            async with asyncio.timeout(seconds):
+                return await anyio.to_thread.run_sync(
+                    work, abandon_on_cancel=True, limiter=self._limits()[0]
+                )
+        except TimeoutError as error:
+            raise LedgerUnavailableError(
+                f"The ledger's database did not answer within {seconds:g} seconds.",
+                where="LEDGER_DATABASE_URL",
+                retry_after=_RETRY_AFTER,
+            ) from error
+
+    def _limits(self) -> tuple[anyio.CapacityLimiter, anyio.CapacityLimiter]:
+        if self._limiters is None:
+            # Not before there is a loop.
+            self._limiters = anyio.CapacityLimiter(_THREADS), anyio.CapacityLimiter(_SEARCHES)
+        return self._limiters
+
+    def _opened(self) -> "Database":
+        """Return the database, opened by whoever comes first. Called by threads."""
+        database = self._ready()
+        if database is not None:
+            return database
+        with self._opening:
+            database = self._ready()
+            if database is None:
+                # Half a second of imports that a gateway does without until somebody asks.
+                from services.ledger.database.opening import open_database
+
+                try:
+                    database = self._database = open_database(self._settings)
+                except LedgerUnavailableError as error:
+                    self._refused = time.monotonic() + _PAUSE, error
+                    raise
+            return database
+
+    def _ready(self) -> "Database | None":
+        if self._database is None and self._refused is not None:
+            until, error = self._refused
+            if time.monotonic() < until:
+                raise LedgerUnavailableError(
+                    error.message, where=error.where, retry_after=_RETRY_AFTER
+                )
+        return self._database
+
+
+def _look(connection: "Connection", prediction_id: str) -> "Looked":
+    # Here, in the thread: the import would hold up the loop.
+    from services.ledger.questions import look
+
+    return look(connection, prediction_id)

@@ -1,0 +1,195 @@
+"""Predictions on record: looking them up, and saying what was right or wrong about them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from services.core.errors import InvalidInputError
+from services.gateway import examples, prediction_filters, recorded
+from services.gateway.dependencies import get_ledger, get_settings
+from services.gateway.feedback import check, keep
+from services.gateway.json_body import read_object
+from services.gateway.ledger_desk import LedgerDesk
+from services.gateway.openapi import error_responses, json_body
+from services.gateway.schemas_predictions import (
+    FeedbackList,
+    FeedbackRequest,
+    PredictionList,
+    RecordedPrediction,
+    Status,
+)
+from services.gateway.validation import validated
+from services.ledger.records import Record, parse
+
+if TYPE_CHECKING:
+    from services.ledger.database.lookup import Row
+    from services.ledger.questions import Connection
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    desk: LedgerDesk = app.state.ledger_desk
+    await desk.close()
+
+
+router = APIRouter(tags=["predictions"], lifespan=_lifespan)
+_MOST = 200
+_FIELDS = ("input", "output")
+
+PredictionId = Annotated[UUID, Path(description="What `X-Prediction-ID` of the answer says.")]
+
+
+def install(app: FastAPI) -> None:
+    """Add the routes, and the desk that they ask."""
+    app.state.ledger_desk = LedgerDesk(app.state.settings)
+    app.include_router(router)
+
+
+class Filters(BaseModel):
+    """Which predictions are asked for."""
+
+    model: Annotated[str | None, Field(min_length=1, max_length=250)] = None
+    version: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = None
+    status: Status | None = None
+    mode: Annotated[
+        str | None,
+        Field(pattern=r"^[a-z_]{1,16}$", description="How they were asked for: sync, batch."),
+    ] = None
+    caller: Annotated[str | None, Field(min_length=1, max_length=128)] = None
+    since: Annotated[
+        str | None,
+        Field(
+            max_length=40,
+            description="Not before this time (2026-11-21T10:00:00Z) or age (15m, 2h, 7d).",
+            examples=["24h"],
+        ),
+    ] = None
+    until: Annotated[
+        str | None, Field(max_length=40, description="Before this time, or this long ago.")
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=_MOST, description="How many on a page.")] = 20
+    after: Annotated[
+        str | None, Field(max_length=120, description="Where the page begins: use `next`.")
+    ] = None
+    include: Annotated[
+        str | None,
+        Field(
+            max_length=40, description="input, output, or both: input,output", examples=["input"]
+        ),
+    ] = None
+
+
+@router.get(
+    "/predictions",
+    responses=error_responses(422, 503),
+    response_model_exclude_unset=True,
+    summary="The latest predictions",
+)
+async def predictions(request: Request, filters: Annotated[Filters, Query()]) -> PredictionList:
+    """Newest first, page by page. A prediction is listed within about a second of its answer;
+    under its own address it is found at once.
+    """
+    included = _included(filters.include)
+    query = _Query(filters)
+    desk = get_ledger(request)
+    page = await desk.read(partial(query.page, included=included)) if desk.recording else None
+    return PredictionList.model_validate(page or {"predictions": [], "next": None})
+
+
+@router.get("/predictions/{id}", responses=error_responses(404, 422, 503), summary="One prediction")
+async def prediction(request: Request, id: PredictionId) -> RecordedPrediction:
+    """There as soon as it was answered: what went in and came out, how long it took, what was said
+    about it since, and where MLflow has it. Kept for LEDGER_KEEP_DAYS.
+    """
+    found = await get_ledger(request).find(str(id))
+    return RecordedPrediction.model_validate(recorded.whole(found, get_settings(request)))
+
+
+@router.post(
+    "/predictions/{id}/feedback",
+    status_code=201,
+    responses={
+        200: {"model": FeedbackList, "description": "The same was said before, under this id."},
+        **error_responses(400, 404, 408, 409, 413, 415, 422, 503),
+    },
+    openapi_extra=json_body(FeedbackRequest.model_json_schema(), examples.FEEDBACK),
+    summary="Say what was right or wrong about a prediction",
+)
+async def feedback(request: Request, response: Response, id: PredictionId) -> FeedbackList:
+    """It is on disk before the answer, and goes onto the prediction's trace in MLflow once, in the
+    order of arrival, however early it comes.
+    """
+    body = validated(FeedbackRequest, await read_object(request))
+    check(body)
+    desk = get_ledger(request)
+    await desk.find(str(id))
+    stored, new = await desk.write(partial(keep, prediction_id=str(id), body=body))
+    response.status_code = 201 if new else 200
+    return FeedbackList.model_validate({"feedback": [recorded.entry(one) for one in stored]})
+
+
+class _Query:
+    """A request in the database's words."""
+
+    def __init__(self, filters: Filters) -> None:
+        self._filters = filters
+        self._since = prediction_filters.moment(filters.since, "since")
+        self._until = prediction_filters.moment(filters.until, "until")
+        self._before = prediction_filters.cursor(filters.after)
+        if None not in (self._since, self._until) and self._since >= self._until:  # type: ignore[operator]
+            raise InvalidInputError(
+                "since is not before until.", where="since", expected="a time before until"
+            )
+
+    def page(self, connection: "Connection", included: list[str]) -> dict[str, Any]:
+        """Return a page of the list."""
+        from services.ledger.database.lookup import recent
+
+        asked = self._filters
+        rows = recent(
+            connection,
+            model=asked.model,
+            version=asked.version,
+            status=asked.status,
+            mode=asked.mode,
+            caller=asked.caller,
+            since=self._since,
+            until=self._until,
+            before=self._before,
+            limit=asked.limit + 1,
+        )
+        shown = rows[: asked.limit]
+        more = len(rows) > len(shown)
+        return {
+            "predictions": [_listed(parse(row.record), included) for row in shown],
+            "next": self._following(shown[-1]) if more else None,
+        }
+
+    def _following(self, last: "Row") -> str:
+        """Return the path of the page behind this row: of the same times, however late it is."""
+        asked: dict[str, Any] = self._filters.model_dump(exclude_none=True)
+        for name, time in (("since", self._since), ("until", self._until)):
+            if time is not None:
+                asked[name] = prediction_filters.iso(time)
+        asked["after"] = prediction_filters.token((last.time, last.id))
+        return f"/predictions?{urlencode(asked)}"
+
+
+def _included(text: str | None) -> list[str]:
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    if not set(names) <= set(_FIELDS):
+        raise InvalidInputError(
+            "include names something else.", where="include", expected="input, output, or both"
+        )
+    return names
+
+
+def _listed(record: Record, included: list[str]) -> dict[str, Any]:
+    return recorded.summary(record) | {name: getattr(record, name) for name in included}
