@@ -6,7 +6,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from services import __version__
-from services.cli import config, deploy, evaluate, models, run, seed_models, sweep, train, version
+from services.cli import (
+    config,
+    deploy,
+    evaluate,
+    ledger,
+    models,
+    run,
+    seed_models,
+    sweep,
+    train,
+    version,
+)
 from services.cli.console import INTERRUPTED, err, fail, out, quiet_logs
 
 app = typer.Typer(
@@ -20,6 +31,7 @@ app.command("run")(run.run)
 app.command("config")(config.show)
 app.command("version")(version.show)
 app.add_typer(models.app, name="models")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(train.app, name="train")
 app.add_typer(sweep.app, name="sweep")
 app.command("seed-models")(seed_models.seed_models)

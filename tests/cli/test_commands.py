@@ -112,6 +112,15 @@ def test_run_takes_the_environment(
     assert served[0].port == 8124
 
 
+def test_run_is_one_process_where_somebody_else_ships(
+    slipway: Command, served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("LEDGER_SHIPPER", "off")
+    assert slipway("run").code == 0
+    assert len(served) == 1
+
+
 @pytest.mark.parametrize(
     ("host", "address"),
     [("0.0.0.0", "http://127.0.0.1:8000"), ("::1", "http://[::1]:8000")],
