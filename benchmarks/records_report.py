@@ -1,0 +1,89 @@
+"""The figures of `benchmarks.records` as Markdown, and the bar that they are held against."""
+
+from collections.abc import Iterator, Sequence
+
+from benchmarks.peers.results import Claim
+from benchmarks.records_serving import MANY, OFF, ON, ONE, SHIPPED, Line, Sample, lines
+from benchmarks.records_shipping import Shipped
+
+# The bar, see issue 5.
+_LEAST_RATIO = 0.90
+_MOST_ADDED_MS = 1.0
+_LEAST_ROWS = 2000.0
+_LEAST_TRACES = 300.0
+
+
+def bar(samples: Sequence[Sample], shipped: Sequence[Shipped]) -> list[Claim]:
+    """Compare with the bar; what was not measured holds neither way."""
+    many = {line.arm: line for line in lines(samples, MANY)}
+    one = {line.arm: line for line in lines(samples, ONE)}
+    claims = []
+    for arm in (ON, SHIPPED):
+        text = f"{arm}: at least {_LEAST_RATIO:.2f} of the throughput at {MANY} connections"
+        claims.append(_least(text, many[arm].ratio if arm in many else None, _LEAST_RATIO))
+    added = one[ON].added if ON in one else None
+    text = f"{ON}: p50 at one connection at most {_MOST_ADDED_MS:g} ms more"
+    if added is None:
+        claims.append(Claim(text, None))
+    else:
+        claims.append(Claim(f"{text}: {added:.3f} ms", added <= _MOST_ADDED_MS))
+    by_name = {one.name: one for one in shipped}
+    rows, traces = by_name.get("Parquet alone"), by_name.get("every trace")
+    text = f"at least {_LEAST_ROWS:,.0f} predictions a second into Parquet"
+    claims.append(_least(text, rows.rows_rate if rows else None, _LEAST_ROWS))
+    text = f"at least {_LEAST_TRACES:,.0f} traces a second per core of the server"
+    claims.append(_least(text, traces.traces_per_core if traces else None, _LEAST_TRACES))
+    if samples:
+        errors = sum(sample.measured.errors for sample in samples)
+        claims.append(Claim(f"every answer is a 200: {errors} are not", errors == 0))
+    return claims
+
+
+def markdown(samples: Sequence[Sample], shipped: Sequence[Shipped], claims: Sequence[Claim]) -> str:
+    """Return every table and the bar."""
+    parts = []
+    if samples:
+        parts += ["\n".join(_serving(lines(samples, count), count)) for count in (MANY, ONE)]
+    if shipped:
+        parts.append("\n".join(_shipping(shipped)))
+    words = {True: "met", False: "NOT met", None: "not measured"}
+    parts.append("\n".join(f"- {words[claim.holds]}: {claim.text}" for claim in claims))
+    return "\n\n".join(parts)
+
+
+def _least(text: str, value: float | None, least: float) -> Claim:
+    if value is None:
+        return Claim(text, None)
+    return Claim(f"{text}: {value:,.2f}", value >= least)
+
+
+def _serving(found: Sequence[Line], connections: int) -> Iterator[str]:
+    plural = "" if connections == 1 else "s"
+    yield f"**{connections} connection{plural}, closed loop; medians of the rounds**"
+    yield ""
+    yield "| | requests/s | p50 ms | p99 ms | CPU µs/request | of the throughput | added p50 ms |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    for line in found:
+        compared = "– | –" if line.arm == OFF else f"{line.ratio:.3f} | {line.added:+.3f}"
+        failed = f" ({line.errors} errors)" if line.errors else ""
+        yield (
+            f"| {line.arm}{failed} | {line.rate:,.0f} | {line.p50:.3f} | {line.p99:.3f} "
+            f"| {line.cpu:,.0f} | {compared} |"
+        )
+
+
+def _shipping(shipped: Sequence[Shipped]) -> Iterator[str]:
+    yield "**Catching up with a backlog; one MLflow worker on SQLite**"
+    yield ""
+    yield (
+        "| | predictions | s until in Parquet | predictions/s | traces sent | thinned "
+        "| s until traced | traces/s | per server core | server CPU s | shipper CPU s |"
+    )
+    yield "|---|" + "---:|" * 10
+    for one in shipped:
+        yield (
+            f"| {one.name} | {one.records:,} | {one.parquet_seconds:.1f} | {one.rows_rate:,.0f} "
+            f"| {one.sent:,} | {one.thinned:,} | {one.traces_seconds:.1f} "
+            f"| {one.traces_rate:,.0f} | {one.traces_per_core:,.0f} | {one.server_cpu:.1f} "
+            f"| {one.shipper_cpu:.1f} |"
+        )
