@@ -16,9 +16,12 @@ from services.registry.tallies import PAGE, Ask, Best, Count
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# Seconds that one request may spend on knowing more, and for which nothing is asked again.
-_BUDGET = 0.4
+# Seconds that one request may spend on knowing more.
+_BUDGET = 0.3
+# Seconds for which nothing is asked again, and so many times as long as the asking took: a large
+# experiment keeps MLflow busy for a twentieth of the time at most.
 _FRESH = 1.0
+_REST = 20.0
 _NEVER = float("-inf")
 
 
@@ -53,24 +56,33 @@ class _One:
         # All of it was known once; while it is asked for again, that is what is shown.
         self.complete = False
 
+        self._cost = 0.0
+
     @property
     def settled(self) -> bool:
         return self.count.known and (self.serving or self.best.known)
 
+    @property
+    def fresh(self) -> bool:
+        return time.monotonic() - self.asked < max(_FRESH, _REST * self._cost)
+
     def look(self, ask: Ask) -> None:
         """Begin anew, with the newest runs."""
+        self.asked = time.monotonic()
         page = ask("", PAGE, 0)
         self.count.look(page)
         self.best.look(page)
-        self.asked = time.monotonic()
+        self._cost = time.monotonic() - self.asked
         self.complete |= self.settled
 
     def step(self, ask: Ask) -> None:
         """Ask one question or two."""
+        began = time.monotonic()
         if not self.count.known:
             self.count.step(ask)
         if not (self.serving or self.best.known):
             self.best.step(ask)
+        self._cost += time.monotonic() - began
         self.complete |= self.settled
 
 
@@ -106,8 +118,8 @@ class _Experiments:
         for key, one in due:
             ask = _asking(client, key)
             if one.settled:
-                if time.monotonic() - one.asked < _FRESH:
-                    return
+                if one.fresh:
+                    continue
                 one.look(ask)
             while not one.settled and time.monotonic() < until:
                 one.step(ask)

@@ -82,10 +82,8 @@ def ids(some: list[dict[str, Any]]) -> list[str]:
     return sorted(one["id"] for one in some)
 
 
-def settings_for(make_settings: MakeSettings, uri: str, **values: Any) -> Settings:
-    return make_settings(
-        mlflow_tracking_uri=uri, ledger_experiment=f"predictions-{uuid4().hex}", **values
-    )
+def settings_for(make_settings: MakeSettings, uri: str) -> Settings:
+    return make_settings(mlflow_tracking_uri=uri, ledger_experiment=f"predictions-{uuid4().hex}")
 
 
 @pytest.fixture
