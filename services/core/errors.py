@@ -21,6 +21,7 @@ class SlipwayError(Exception):
         expected: what would have been accepted.
         received: what came instead, as type and shape; never the value itself.
         retry_after: seconds after which trying again makes sense, if waiting helps.
+        prediction_id: the prediction that ended with it, where that is on record.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -42,6 +43,7 @@ class SlipwayError(Exception):
         self.expected = expected
         self.received = received
         self.retry_after = retry_after
+        self.prediction_id: str | None = None
 
 
 class InvalidInputError(SlipwayError):

@@ -3,7 +3,12 @@
 import asyncio
 import time
 
-from services.core.errors import DeadlineExceededError, LedgerFullError, PredictionFailedError
+from services.core.errors import (
+    DeadlineExceededError,
+    LedgerFullError,
+    PredictionFailedError,
+    SlipwayError,
+)
 from services.core.ids import new_id
 from services.core.metrics import Metrics
 from services.core.settings import Settings
@@ -92,9 +97,9 @@ class Predictions:
             recording.check()
             return await self._predict(request, prediction_id, watch, recording)
         except WorkFailed as error:
-            watch.broke(error)
             failure = PredictionFailedError("The model failed on this input.")
             await self._failed(failure, watch, recording)
+            watch.broke(error)
             raise failure from error
         except BaseException as error:
             await self._failed(error, watch, recording)
@@ -108,6 +113,8 @@ class Predictions:
         except LedgerFullError as full:
             watch.failed(full)
             raise full from error
+        if isinstance(error, SlipwayError) and not isinstance(error, LedgerFullError):
+            error.prediction_id = recording.recorded
         watch.failed(error)
 
     async def _predict(

@@ -53,6 +53,11 @@ class Recording:
         if self._recorder is not None:
             self._recorder.check()
 
+    @property
+    def recorded(self) -> str | None:
+        """The prediction's id, once something of it is on record."""
+        return self._id if self._done else None
+
     def entered(self, loaded: Loaded, stage: Stage) -> None:
         """The prediction is this version's now."""
         self._loaded, self._stage = loaded, stage

@@ -123,6 +123,8 @@ def error_response(error: BaseException, scope: Scope) -> Response:
     """Answer with a domain error, or with a bare 500 for anything that was not foreseen."""
     told = told_of(error)
     headers = {}
+    if isinstance(error, SlipwayError) and error.prediction_id is not None:
+        headers["X-Prediction-ID"] = error.prediction_id
     if told.status in _RETRY_STATUSES:
         wait = error.retry_after if isinstance(error, SlipwayError) else None
         headers["Retry-After"] = str(max(1, math.ceil(wait or _RETRY_AFTER)))

@@ -3,11 +3,11 @@
 Imported by the thread that asks first: it brings half a second of libraries.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
-import orjson
 from sqlalchemy import Connection as Connection
 
 from services.core.errors import ConflictError
@@ -93,9 +93,6 @@ def _other() -> ConflictError:
 
 
 def _content(one: Feedback) -> bytes:
-    value = one.value
-    if type(value) is int:
-        # SQLite gives 4.0 back as 4, and what is beyond its integers as a float.
-        value = float(value)
-    said = [one.kind, one.name, value, one.rationale, one.source]
-    return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+    said = [one.kind, one.name, one.value, one.rationale, one.source]
+    # Python's own: its integers have no end.
+    return json.dumps(said, sort_keys=True).encode()

@@ -115,9 +115,10 @@ async def test_a_refused_input(make: MakeRecorded) -> None:
 
 async def test_a_model_that_breaks(make: MakeRecorded) -> None:
     numbers = await make()
-    with pytest.raises(PredictionFailedError):
+    with pytest.raises(PredictionFailedError) as raised:
         await numbers.engine.predict(_ask(float("inf")))
     (found,) = numbers.records()
+    assert raised.value.prediction_id == found.id
     assert found.error is not None
     assert (found.error["code"], found.error["phase"]) == ("prediction_failed", "inference")
     assert b"poison" not in found.raw

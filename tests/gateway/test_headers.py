@@ -6,6 +6,8 @@ import httpx
 import pytest
 
 from tests.gateway.conftest import MakeServer
+from tests.support.blobs import BlobFamily
+from tests.support.pictures import blobs_as
 
 PATHS = ("/", "/health", "/nowhere", "/metrics", "/docs")
 
@@ -53,3 +55,16 @@ def test_no_page_elsewhere_may_call_unless_named(make_server: MakeServer) -> Non
     )
     assert preflight.status_code == 200
     assert "X-Request-ID" in preflight.headers
+
+
+def test_a_failed_prediction_has_its_id_too(make_server: MakeServer) -> None:
+    def broken() -> None:
+        raise ValueError("broken")
+
+    client = make_server(BlobFamily(broken)).client
+    picture = {"file": ("photo.png", blobs_as("PNG"), "image/png")}
+    answer = client.post("/process-image", files=picture)
+    assert answer.status_code == 500
+    found = client.get(f"/predictions/{answer.headers['X-Prediction-ID']}").json()
+    assert found["status"] == "failed"
+    assert found["error"]["code"] == "prediction_failed"

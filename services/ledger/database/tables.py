@@ -1,10 +1,14 @@
 """Tables of the ledger's database, for SQLite and PostgreSQL alike. Times: microseconds, UTC."""
 
+import json
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
+    Dialect,
     Double,
     Identity,
     Index,
@@ -15,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     text,
 )
 
@@ -25,6 +30,22 @@ metadata = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_name)s",
     }
 )
+
+
+class JsonText(TypeDecorator[Any]):
+    """Any JSON value, as it came: SQLite would take a JSON column's 4.0 for 4."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        """Return what the column holds."""
+        return json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Return what it meant."""
+        return None if value is None else json.loads(value)
+
 
 # `trace_state` of a prediction, `state` of a feedback.
 UNSENT, SENT, THINNED, REFUSED = 0, 1, 2, 3
@@ -141,7 +162,7 @@ feedback = Table(
     Column("name", String(128), nullable=False),
     # `feedback`: somebody's judgement; `expectation`: what would have been right.
     Column("kind", String(16), nullable=False),
-    Column("value", JSON, nullable=False),
+    Column("value", JsonText, nullable=False),
     Column("rationale", Text),
     Column("source", String(128)),
     Column("created", BigInteger, nullable=False),

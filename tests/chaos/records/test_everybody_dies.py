@@ -54,7 +54,7 @@ class Size:
 
 
 SHORT = Size(5_000, 3, (3, 2), 1, 1, 180)
-FULL = Size(100_000, 10, (12, 8), 3, 60, 1200)
+FULL = Size(100_000, 10, (12, 8), 3, 20, 1200)
 _TRACE_RATE = 200
 _WRONG_EVERY = 97
 

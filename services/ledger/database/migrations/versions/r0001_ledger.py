@@ -30,7 +30,7 @@ def _feedback() -> None:
         sa.Column("prediction_id", sa.String(36), nullable=False),
         sa.Column("name", sa.String(128), nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
-        sa.Column("value", sa.JSON(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
         sa.Column("rationale", sa.Text()),
         sa.Column("source", sa.String(128)),
         sa.Column("created", sa.BigInteger(), nullable=False),
