@@ -78,7 +78,7 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "input_ref": (str, _NOTHING),
     "output_ref": (str, _NOTHING),
     "phases": (dict, _NOTHING),
-    "confidence": (float, _NOTHING),
+    "confidence": (int, float, _NOTHING),
     "annotated": (str, _NOTHING),
 }
 
