@@ -7,7 +7,7 @@
 
 Serving: three gateways with the same model of 20 numbers, without records, with them, and with a
 shipper at work beside it, asked in turn over 32 connections and over one (`records_serving.py`).
-The server has one core and the client another, the shipper and MLflow take what is left
+The server has one core; the client has another, and shares it with the shipper and MLflow
 (`--no-pin`: all as the system likes). Shipping: a backlog that the journal's own writer made, into
 a stock MLflow server (`records_shipping.py`).
 
@@ -67,8 +67,8 @@ def _arguments() -> argparse.Namespace:
     add("--check", action="store_true", help="exit code 1 if the bar is not met")
     add("--only", choices=("serving", "shipping"), help="one of the two parts")
     add("--journal", action="store_true", help="only compare ways to write a record down")
-    add("--rounds", type=int, choices=range(1, 51), metavar="N", help="of serving (7)")
-    add("--seconds", type=float, default=4.0, help="of each measurement (4)")
+    add("--rounds", type=int, choices=range(1, 51), metavar="N", help="of serving (21)")
+    add("--seconds", type=float, default=2.0, help="of each measurement (2)")
     add("--backlog", type=int, help="predictions to catch up with (100000)")
     add("--no-pin", dest="pin", action="store_false", help="no core of one's own for the server")
     add("--folder", type=Path, help="where temporary files go (as the system likes)")
@@ -84,8 +84,8 @@ def _serve(folder: Path, given: argparse.Namespace) -> list[Sample]:
     return records_serving.measure(
         trained,
         place,
-        rounds=given.rounds or (3 if given.quick else 7),
-        seconds=2.0 if given.quick else given.seconds,
+        rounds=given.rounds or (3 if given.quick else 21),
+        seconds=1.0 if given.quick else given.seconds,
         pin=given.pin,
         tell=_tell,
     )

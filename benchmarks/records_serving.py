@@ -2,8 +2,8 @@
 
 All servers run at once and only one is asked at a time, so that what the machine does meanwhile
 hits all alike; what is compared are the medians of the rounds' own ratios. The third server has
-a shipper beside it, niced as `slipway run` has it, and a stock MLflow server to ship to: both are
-stopped (SIGSTOP) while another server is asked.
+a shipper beside it, niced as `slipway run` has it, and a stock MLflow server to ship to: both share
+the client's core, and are stopped (SIGSTOP) while another server is asked.
 """
 
 import os
@@ -102,7 +102,9 @@ def measure(
             Arm(name, stack.enter_context(_server(name, trained, share, folder)), client, trained)
             for name in (OFF, ON, SHIPPED)
         ]
-        shipper = stack.enter_context(_shipper(arms[-1].server.place, folder))
+        with cores.on(share.client):
+            # What they start keeps these cores.
+            shipper = stack.enter_context(_shipper(arms[-1].server.place, folder))
         for arm in arms:
             arm.ask(MANY, _WARM_SECONDS)
         for number in range(rounds):

@@ -41,22 +41,23 @@ FAST = [
 
 def test_the_bar_is_met() -> None:
     claims = bar(GOOD, FAST)
-    assert [claim.holds for claim in claims] == [True] * 6
+    assert [claim.holds for claim in claims] == [True] * 5
     text = markdown(GOOD, FAST, claims)
     assert "| records on | 2,790 | 1.000 | 2.000 | 100 | 0.930 | +0.000 |" in text
+    assert "- besides: 0.91 of the throughput" in text
     assert "- met: at least 300 traces a second per core of the server: 400.00" in text
 
 
 def test_each_part_can_fail_alone() -> None:
     slow = [one for one in GOOD if one.arm != ON]
     slow_many = [*slow, *(sample(ON, 32, i, 2690) for i in range(3))]
-    assert [claim.holds for claim in bar(slow_many, FAST)] == [False, True, None, True, True, True]
+    assert [claim.holds for claim in bar(slow_many, FAST)] == [False, None, True, True, True]
     late = [*GOOD[:-3], *(sample(ON, 1, i, 900, ms=2.1) for i in range(3))]
-    assert [claim.holds for claim in bar(late, FAST)][2] is False
+    assert [claim.holds for claim in bar(late, FAST)][1] is False
     crawl = [shipped("Parquet alone", seconds=6), FAST[1]]
-    assert [claim.holds for claim in bar(GOOD, crawl)][3:5] == [False, True]
+    assert [claim.holds for claim in bar(GOOD, crawl)][2:4] == [False, True]
     costly = [FAST[0], shipped("every trace", seconds=20, traces=10_000, cpu=40)]
-    assert [claim.holds for claim in bar(GOOD, costly)][3:5] == [True, False]
+    assert [claim.holds for claim in bar(GOOD, costly)][2:4] == [True, False]
 
 
 def test_what_was_not_measured_is_not_met() -> None:
