@@ -98,15 +98,16 @@ class Journal:
         self._wake.set()
         self._thread.join(_JOIN_SECONDS)
         with self._lock:
-            if self._file < 0:
-                return
-            self._seal()
+            if self._file >= 0:
+                self._seal()
             ended, self._ended = self._ended, []
         for file in ended:
             with suppress(OSError):
                 os.fdatasync(file)
             os.close(file)
-        os.close(self._held)
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
     def _write(self, frame: bytes) -> None:
         try:
@@ -149,9 +150,9 @@ class Journal:
 
     def _turn(self) -> None:
         """Go on in another file."""
-        if self._file >= 0:
-            self._seal()
         try:
+            if self._file >= 0:
+                self._seal()
             self._begin()
         except OSError as error:
             raise _full() from error

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from services.ledger.frames import MAX_PAYLOAD, PREDICTION, Scan, scan
 
 OPEN, SEALED, LOCK = ".open", ".log", "lock"
 _CHUNK = 4 * 1024 * 1024
+# A writer makes its folder in a moment.
+_MAKING_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,15 @@ def segments(journal: Path) -> list[Segment]:
     found: list[Segment] = []
     with suppress(FileNotFoundError):
         for folder in sorted(os.scandir(journal), key=lambda entry: entry.name):
-            if folder.is_dir():
-                of_writer = _of_writer(Path(folder.path))
-                # A folder still being made has a name that begins with a dot.
-                found += [] if folder.name.startswith(".") else of_writer
+            if not folder.is_dir():
+                continue
+            if folder.name.startswith("."):
+                # Still being made, or its maker died just then.
+                with suppress(FileNotFoundError):
+                    if time.time() - folder.stat().st_mtime > _MAKING_SECONDS:
+                        _of_writer(Path(folder.path))
+                continue
+            found += _of_writer(Path(folder.path))
     return found
 
 

@@ -105,6 +105,24 @@ def test_a_live_writers_segment_is_left_alone(journal: Journal, tmp_path: Path) 
     assert not read(only, 0).finished
 
 
+def test_what_a_dying_writer_left_half_made_is_cleared_away(tmp_path: Path) -> None:
+    draft = journal_of(tmp_path) / ".half-made"
+    draft.mkdir(parents=True)
+    (draft / "lock").touch()
+    assert segments(journal_of(tmp_path)) == []
+    assert draft.exists()
+    os.utime(draft, (1, 1))
+    assert segments(journal_of(tmp_path)) == []
+    assert not draft.exists()
+
+
+def test_closing_twice_is_once(make_settings: MakeSettings) -> None:
+    journal = Journal(make_settings())
+    journal.append(b"1")
+    journal.close()
+    journal.close()
+
+
 def test_strict_waits_for_the_disk(make_settings: MakeSettings, tmp_path: Path) -> None:
     # An upkeep every minute only: who waits wakes the thread.
     journal = Journal(make_settings(ledger_durability="strict", ledger_sync_seconds=60))

@@ -74,7 +74,7 @@ def test_predictions(metrics: Metrics) -> None:
 
 def test_the_rest(metrics: Metrics) -> None:
     found = summary(metrics.registry.collect())
-    assert found["rejected"] == {"queue_full": 5}
+    assert found["rejected"] == {"queue_full": 5, "ledger_full": 0}
     assert found["cache"] == {"hit": 3, "miss": 1, "error": 0, "hit_ratio": 0.75}
     assert found["uploads"] == {
         "status": {"accepted": 2},
