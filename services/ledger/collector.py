@@ -76,6 +76,9 @@ class LedgerCollector(Collector):
             yield GaugeMetricFamily(
                 "ledger_mlflow_up", "1 while the shipper reaches MLflow.", float(up)
             )
+        if status.get("ready") is False:
+            # Its zeros are those of one that has not looked yet.
+            return
         for key, (name, text) in _GAUGES.items():
             value = _number(status, key)
             if value is not None:

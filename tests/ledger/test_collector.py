@@ -55,7 +55,7 @@ def read(registry: CollectorRegistry) -> dict[str, float]:
 
 def say(places: Places, **values: object) -> None:
     """Write a status as the shipper does."""
-    status.write(places.status, {**status.compose([]), **values})
+    status.write(places.status, {**status.compose([]), "ready": True, **values})
 
 
 def test_before_any_shipper(scrape: Scrape) -> None:
@@ -78,6 +78,15 @@ def test_all_that_the_shipper_says(scrape: Scrape, places: Places) -> None:
         "ledger_damaged_bytes_total": 11, "ledger_traces_total/sent": 3,
         "ledger_traces_total/thinned": 2, "ledger_traces_total/refused": 1,
     }.items()  # fmt: skip
+
+
+def test_a_shipper_that_has_not_looked_yet(scrape: Scrape, places: Places) -> None:
+    """Its zeros would look like counters that began anew."""
+    status.write(places.status, status.compose([]))
+    found = scrape()
+    assert found["ledger_shipper_up"] == 1
+    assert "ledger_pending" not in found
+    assert not any(name.endswith("_total") for name in found)
 
 
 def test_a_shipper_that_has_gone(scrape: Scrape, places: Places) -> None:

@@ -31,11 +31,17 @@ _NOTHING: dict[str, Any] = {
 }
 
 
+_FIRST = ("indexing", "finishing")
+
+
 def compose(lanes: Sequence[Lane]) -> dict[str, Any]:
     """Return the status, from what the stages said last."""
     found = {**_NOTHING, "pid": os.getpid(), "time": time.time()}
     for lane in lanes:
         found |= lane.numbers
+    # Until these have looked, the zeros above mean nothing.
+    looked = {lane.name for lane in lanes if lane.numbers}
+    found["ready"] = looked.issuperset(_FIRST)
     failures = {lane.name: lane.failure for lane in lanes}
     if found["mlflow"] == "up" and any(f.mlflow_away for f in failures.values() if f):
         # It takes connections, and that is all.
