@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from services.registry.catalogue import Stage
 from services.registry.registry import Registry
+from services.registry.stages import tag_of
 from tests.conftest import settings_for_tests
 from tests.gateway.constants import Constants
 from tests.gateway.traffic import Traffic
@@ -78,6 +80,7 @@ def test_promotions_under_load(
         promoted("an alias", "2", lambda: model.alias("2"))
         promoted("POST /models/transition", "3", lambda: transition(client, "3"))
         promoted("transition_model_version_stage", "4", lambda: model.stage("4"))
+        wait_followed(model, "4")
         model.alias("5")
         broken = wait_failure(client)
         traffic.mark()
@@ -118,6 +121,14 @@ def transition(client: httpx.Client, version: str) -> None:
     assert answer.status_code == 200, answer.text
     assert answer.json()["success"] is True
     assert answer.json()["version"] == version
+
+
+def wait_followed(model: Constants, version: str) -> None:
+    """Wait until all is written about a version: a change before that would not know it."""
+    until, tag = time.monotonic() + 20, tag_of(Stage.PRODUCTION)
+    while model.client.get_registered_model(NAME).tags.get(tag) != version:
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def rollback(registry: Registry) -> None:
