@@ -98,8 +98,11 @@ class Predictions:
             return await self._predict(request, prediction_id, watch, recording)
         except WorkFailed as error:
             failure = PredictionFailedError("The model failed on this input.")
-            await self._failed(failure, watch, recording)
-            watch.broke(error)
+            try:
+                await self._failed(failure, watch, recording)
+            finally:
+                # After the record, whose seconds end with the model; and even if there is none.
+                watch.broke(error)
             raise failure from error
         except BaseException as error:
             await self._failed(error, watch, recording)
