@@ -140,6 +140,15 @@ def numbered(client: "MlflowClient", found: State, version: str) -> Any:
         return client.get_model_version(found.name, version)
 
 
+def former(found: State) -> str | None:
+    """Return who held production before whoever does now.
+
+    Production may have changed just now: then the alias `previous` does not say so yet.
+    """
+    changed = None if found.settled else before(found.signals[Stage.PRODUCTION], found.holders)
+    return changed or found.aliases.get(PREVIOUS)
+
+
 def holder(model: RegisteredModel, stage: Stage) -> VersionRef:
     """Return who holds production or staging.
 
@@ -177,7 +186,7 @@ class Reader:
             return None if version is None else ref_of(version, holders)
 
         newest = max(found.versions, key=int, default=None)
-        previous = _former(found) or found.aliases.get(PREVIOUS)
+        previous = former(found)
         return RegisteredModel(
             name=found.name,
             production=ref(holders.production),
@@ -231,8 +240,3 @@ class Reader:
             with self._lock:
                 self._kept[key] = (found.updated, version)
         return version
-
-
-def _former(found: State) -> str | None:
-    """Return who is about to get the alias `previous`, since production has just changed."""
-    return None if found.settled else before(found.signals[Stage.PRODUCTION], found.holders)

@@ -18,7 +18,7 @@ from services.registry.client import mlflow_errors
 from services.registry.download import download
 from services.registry.look import Reader, State, holder, numbered
 from services.registry.reconcile import Reconciler
-from services.registry.stages import PREVIOUS, Holders, moved
+from services.registry.stages import Holders, moved
 from services.registry.store import Store
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class Registry:
             RegistryUnavailableError: MLflow does not answer, or does not let us write.
         """
         state = look.state(self._writable(), name)
-        previous = state.aliases.get(PREVIOUS)
+        previous = look.former(state)
         if previous is None or previous == state.holders.production:
             raise ConflictError(
                 "There is no version before this one to go back to.",

@@ -161,6 +161,17 @@ def test_rollback_swaps(shelf: Shelf, registry: Registry) -> None:
     assert shelf.stage(name, "1") == "Archived"
 
 
+def test_rollback_of_an_alias_that_nobody_has_followed_yet(
+    shelf: Shelf, registry: Registry
+) -> None:
+    name = shelf.model(3)
+    registry.transition(name, "1", Stage.PRODUCTION, actor="ada")
+    registry.transition(name, "2", Stage.PRODUCTION, actor="ada")
+    shelf.client.set_registered_model_alias(name, "production", "3")
+    assert registry.rollback(name, actor="bob").version == "2"
+    assert held(seen(registry, name)) == ("2", "3", None)
+
+
 def test_rollback_after_a_demotion(shelf: Shelf, registry: Registry) -> None:
     name = shelf.model(1)
     registry.transition(name, "1", Stage.PRODUCTION, actor="ada")

@@ -9,7 +9,7 @@ import pytest
 
 from services.ledger.places import Places
 from tests.chaos.records.processes import Program
-from tests.chaos.records.stand import wait_for
+from tests.chaos.records.stand import wait_taken
 from tests.support.postgres import postgres_server as postgres_server
 from tests.support.postgres import postgres_url as postgres_url
 from tests.support.server import Server, running
@@ -45,12 +45,11 @@ def shipper(tmp_path: Path) -> Iterator[Program]:
 
 @pytest.fixture
 def shipped(places: Places, shipper: Program) -> Callable[[], None]:
-    """Return what runs the shipper until the journal holds no record, and ends it."""
+    """Return what runs the shipper until it has done with the journal as it is, and ends it."""
 
     def run() -> None:
         shipper.start()
-        # Open segments too: those of a dead gateway are the shipper's to seal.
-        wait_for(lambda: not list(places.journal.glob("*/[0-9]*")), 120, shipper.tail)
+        wait_taken(places, shipper.tail)
         assert shipper.stop() == 0
 
     return run

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from services.ledger.places import Places
-from services.ledger.reading import read, segments
+from services.ledger.reading import OPEN, SEALED, read, segments
 from tests.chaos.records.processes import Mlflow, Program
 from tests.gateway.constants import Constants
 from tests.support.mlflow_server import free_port
@@ -121,6 +121,17 @@ def wait_for(
     while not condition():
         assert time.monotonic() < until, f"not within {seconds} s: {explain()}"
         time.sleep(_LOOK_SECONDS)
+
+
+def wait_taken(places: Places, explain: Callable[[], str]) -> None:
+    """Wait until every segment that holds a record now has been shipped and deleted.
+
+    A gateway that lives always has one open, and more may come meanwhile.
+    """
+    held = [one.path for one in segments(places.journal) if read(one, 0).records]
+    assert held
+    paths = [path.with_suffix(end) for path in held for end in (OPEN, SEALED)]
+    wait_for(lambda: not any(path.exists() for path in paths), 120, explain)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from services.ledger.places import Places
 from tests.chaos.records import evidence
 from tests.chaos.records.conftest import Start
 from tests.chaos.records.processes import Mlflow, Program
-from tests.chaos.records.stand import wait_for
+from tests.chaos.records.stand import wait_taken
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,6 @@ def mlflow(tmp_path: Path) -> Iterator[Mlflow]:
     server.stop()
 
 
-@pytest.mark.xfail(reason="fails at times, cause not found yet: issue of records", strict=False)
 def test_each_is_on_record(
     start: Start, places: Places, tmp_path: Path, mlflow: Mlflow, shipper: Program
 ) -> None:
@@ -54,7 +53,7 @@ def test_each_is_on_record(
             assert client.post("/predict", content=body, headers=_JSON).status_code == 400
         last = ask(client, [1.0])
     shipper.start(MLFLOW_TRACKING_URI=mlflow.uri)
-    wait_for(lambda: not list(places.journal.glob("*/*.log")), 120, shipper.tail)
+    wait_taken(places, shipper.tail)
     table = evidence.in_parquet(mlflow, tmp_path / "read").set_index("prediction_id")
     assert len(table) == len(_SAID) + 4
     check_sayings(table)
