@@ -31,6 +31,8 @@ OFF, ON, SHIPPED = "records off", "records on", "records on, and shipped meanwhi
 MANY, ONE = 32, 1
 _NICENESS = 10
 _STEP = 1_000_000
+# Two processes of the same server differ by up to a tenth, for as long as they live.
+_LIVES = 3
 _WARM_SECONDS = 1.0
 _STOP_SECONDS = 30.0
 
@@ -93,10 +95,23 @@ def measure(
     pin: bool,
     tell: Callable[[str], None],
 ) -> list[Sample]:
-    """Start all servers and ask them in turn."""
+    """Start all servers and ask them in turn; and again from the start, with new processes."""
     share = cores.split(pin)
     client = Client(folder, share)
-    samples = []
+    samples: list[Sample] = []
+    lives = min(_LIVES, rounds)
+    for life in range(lives):
+        numbers = range(life * rounds // lives, (life + 1) * rounds // lives)
+        with _started(trained, share, client, folder / f"life-{life + 1}") as (arms, shipper):
+            for number in numbers:
+                samples += _round(arms, shipper, number, seconds, tell)
+    return samples
+
+
+@contextmanager
+def _started(
+    trained: Trained, share: cores.Cores, client: Client, folder: Path
+) -> "Iterator[tuple[list[Arm], Shipper]]":
     with ExitStack() as stack:
         arms = [
             Arm(name, stack.enter_context(_server(name, trained, share, folder)), client, trained)
@@ -107,14 +122,24 @@ def measure(
             shipper = stack.enter_context(_shipper(arms[-1].server.place, folder))
         for arm in arms:
             arm.ask(MANY, _WARM_SECONDS)
-        for number in range(rounds):
-            start = number % len(arms)
-            for arm in (*arms[start:], *arms[:start]):
-                with shipper.going() if arm.name == SHIPPED else ExitStack():
-                    for connections in (MANY, ONE):
-                        sample = arm.sample(connections, number, seconds)
-                        samples.append(sample)
-                        tell(_words(sample))
+        yield arms, shipper
+
+
+def _round(
+    arms: "Sequence[Arm]",
+    shipper: "Shipper",
+    number: int,
+    seconds: float,
+    tell: Callable[[str], None],
+) -> list[Sample]:
+    samples = []
+    start = number % len(arms)
+    for arm in (*arms[start:], *arms[:start]):
+        with shipper.going() if arm.name == SHIPPED else ExitStack():
+            for connections in (MANY, ONE):
+                sample = arm.sample(connections, number, seconds)
+                samples.append(sample)
+                tell(_words(sample))
     return samples
 
 

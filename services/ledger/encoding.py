@@ -32,6 +32,16 @@ class Parts:
     output_ref: str | None = None
     annotated: str | None = None
 
+    def elsewhere(self) -> dict[str, str]:
+        """Return a record's fields that say where its values lie."""
+        found = {
+            "input_digest": self.input_digest,
+            "input_ref": self.input_ref,
+            "output_ref": self.output_ref,
+            "annotated": self.annotated,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
 
 def json_bytes(value: Any) -> bytes:
     """Return JSON in UTF-8, whatever came: what JSON has no word for is described by its type.

@@ -23,6 +23,11 @@ class Privacy:
             self._fields[model] = self._fields.get(model, frozenset()) | {field}
         self._annotated = frozenset(settings.ledger_annotated)
 
+    @property
+    def none(self) -> bool:
+        """Whether there are no rules: everything of every model is written down, no picture."""
+        return self._rule == FULL and not (self._rules or self._fields or self._annotated)
+
     def rule(self, model: str) -> str:
         """Return `full`, `digest` or `none`."""
         return self._rules.get(model, self._rule) if self._rules else self._rule

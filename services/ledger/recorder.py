@@ -68,6 +68,8 @@ class Recorder:
         self._metrics = metrics
         self._places = Places(settings.data_dir)
         self._privacy = Privacy(settings)
+        # Asked once, not three times a prediction: mostly there are no rules.
+        self._open_book = self._privacy.none
         self._refuses = settings.ledger_when_full == "refuse"
         self._inline = settings.ledger_inline_bytes
         self._journal: Journal | None = None
@@ -105,9 +107,12 @@ class Recorder:
         Raises:
             LedgerFullError: it cannot be, and must be (`LEDGER_WHEN_FULL=refuse`).
         """
-        if isinstance(made.payload, Picture) or self._privacy.annotated(made.model):
+        open_book = self._open_book
+        if isinstance(made.payload, Picture):
             return self._heavy(made)
-        encoded = self._encode(made)
+        if not open_book and self._privacy.annotated(made.model):
+            return self._heavy(made)
+        encoded = _written(made, made.payload) if open_book else self._encode(made)
         if len(encoded) > self._inline:
             return self._heavy(made)
         return self._append(encoded)
@@ -126,41 +131,13 @@ class Recorder:
     def _encode(self, made: Made) -> bytes:
         rule = self._privacy.rule(made.model)
         if rule == NONE:
-            return self._record(made, Parts(None))
+            return _written(made, None)
         hidden = self._privacy.hidden(made.model)
         value = split(made.payload, hidden, made.fields) if hidden else made.payload
         if rule == DIGEST:
             digest = f"sha256:{blobs.digest(json_bytes(value))}"
-            return self._record(made, Parts(None, digest))
-        return self._record(made, Parts(value))
-
-    def _record(self, made: Made, parts: Parts) -> bytes:
-        scores = made.confidences
-        record = {
-            "v": VERSION,
-            "id": made.id,
-            "time": made.time,
-            "seconds": made.seconds,
-            "model": made.model,
-            "version": made.version,
-            "stage": made.stage,
-            "mode": made.mode,
-            "caller": CALLER.get(),
-            "request_id": REQUEST_ID.get(),
-            "status": made.status,
-            "error": made.error,
-            "input": parts.input,
-            "input_digest": parts.input_digest,
-            "input_ref": parts.input_ref,
-            "output": made.output if parts.output_ref is None else None,
-            "output_ref": parts.output_ref,
-            "phases": made.phases,
-            "confidence": sum(scores) / len(scores) if scores else None,
-            "cached": made.cached,
-        }
-        if parts.annotated is not None:
-            record["annotated"] = parts.annotated
-        return json_bytes(record)
+            return _written(made, None, Parts(None, digest))
+        return _written(made, value)
 
     def _append(self, encoded: bytes) -> Awaitable[None] | None:
         if self._journal is None:
@@ -183,7 +160,8 @@ class Recorder:
         def prepare() -> bytes:
             tokens = REQUEST_ID.set(origin[0]), CALLER.set(origin[1])
             try:
-                return self._record(made, self._parts(made))
+                parts = self._parts(made)
+                return _written(made, parts.input, parts)
             finally:
                 REQUEST_ID.reset(tokens[0])
                 CALLER.reset(tokens[1])
@@ -241,6 +219,45 @@ class Recorder:
             _log.warning("a large value could not be kept", error=error.strerror)
             return None
         return name
+
+
+def _written(made: Made, value: Any, parts: Parts | None = None) -> bytes:
+    """Return the JSON of a record; what is None or false is left out, as most of it would be that.
+
+    Args:
+        value: what is written down of the input.
+        parts: what lies elsewhere.
+    """
+    record = {
+        "v": VERSION,
+        "id": made.id,
+        "time": made.time,
+        "seconds": made.seconds,
+        "model": made.model,
+        "version": made.version,
+        "stage": made.stage,
+        "mode": made.mode,
+        "request_id": REQUEST_ID.get(),
+        "status": made.status,
+        "phases": made.phases,
+        "input": value,
+        "output": made.output,
+    }
+    scores = made.confidences
+    if scores:
+        record["confidence"] = sum(scores) / len(scores)
+    if made.cached:
+        record["cached"] = True
+    if made.error is not None:
+        record["error"] = made.error
+    caller = CALLER.get()
+    if caller is not None:
+        record["caller"] = caller
+    if parts is not None:
+        if parts.output_ref is not None:
+            del record["output"]
+        record |= parts.elsewhere()
+    return json_bytes(record)
 
 
 async def _quietly(left: Awaitable[None]) -> None:
