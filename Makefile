@@ -15,6 +15,8 @@ VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 CI ?=
+# Tests at a time: they wait a lot. 0 is one after the other, in one process.
+WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 5 ? cores + 1 : 6)))
 
 # The tools in the environment find the code by this, wherever the checkout was moved to.
 PY := $(VENV)/bin/python
@@ -69,8 +71,14 @@ run: $(HEAVY) $(BASE) $(PACKAGE) ## install what is missing and start Slipway
 .PHONY: test
 test: setup lint ## install what is missing, check the code, run the tests (CI=true: the slow ones too)
 	@echo "tests"
-	select="not slow"; if [ "$(CI)" = true ]; then select=""; fi
-	exec "$(PY)" -m pytest -m "$$select" $(ARGS)
+	if [ "$(CI)" != true ]; then
+	  exec "$(PY)" -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(ARGS)
+	fi
+	failed=0
+	"$(PY)" -m pytest -m "not alone" -n $(WORKERS) --dist loadfile $(ARGS) || failed=$$?
+	echo "tests that need the machine for themselves"
+	"$(PY)" -m pytest -m alone $(ARGS) || failed=$$?
+	exit $$failed
 
 .PHONY: setup
 setup: $(HEAVY) $(BASE) $(PACKAGE) $(DEV) ## only install

@@ -33,7 +33,7 @@ from benchmarks.peers import report
 from benchmarks.peers.model import train
 from benchmarks.peers.results import Claim
 from benchmarks.records_serving import Sample
-from benchmarks.records_shipping import Shipped
+from benchmarks.records_shipping import Shipping
 
 _err = Console(stderr=True, highlight=False)
 
@@ -50,7 +50,7 @@ def main() -> int:
             print(records_journal.table(records_journal.compare(folder, count)))
             return 0
         samples = _serve(folder, given) if given.only != "shipping" else []
-        shipped = _ship(folder, given) if given.only != "serving" else []
+        shipped = _ship(folder, given) if given.only != "serving" else None
     claims = records_report.bar(samples, shipped)
     print(records_report.markdown(samples, shipped, claims))
     if given.json is not None:
@@ -91,7 +91,7 @@ def _serve(folder: Path, given: argparse.Namespace) -> list[Sample]:
     )
 
 
-def _ship(folder: Path, given: argparse.Namespace) -> list[Shipped]:
+def _ship(folder: Path, given: argparse.Namespace) -> Shipping:
     backlog = given.backlog or (10_000 if given.quick else 100_000)
     return records_shipping.measure(folder / "shipping", backlog, backlog // 5, _tell)
 
@@ -101,12 +101,12 @@ def _tell(text: str) -> None:
 
 
 def _write(
-    file: Path, samples: Sequence[Sample], shipped: Sequence[Shipped], claims: Sequence[Claim]
+    file: Path, samples: Sequence[Sample], shipped: Shipping | None, claims: Sequence[Claim]
 ) -> None:
     content = {
         "machine": report.machine(),
         "serving": [asdict(sample) for sample in samples],
-        "shipping": [asdict(one) for one in shipped],
+        "shipping": asdict(shipped) if shipped else None,
         "bar": [asdict(claim) for claim in claims],
     }
     file.write_text(json.dumps(content, indent=1), encoding="utf-8")

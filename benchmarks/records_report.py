@@ -4,17 +4,23 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.peers.results import Claim
 from benchmarks.records_serving import MANY, OFF, ON, ONE, SHIPPED, Line, Sample, lines
-from benchmarks.records_shipping import Shipped
+from benchmarks.records_shipping import Shipped, Shipping
 
 # The bar, see issue 5.
 _LEAST_RATIO = 0.90
 _MOST_ADDED_MS = 1.0
 _LEAST_ROWS = 2000.0
 _LEAST_TRACES = 300.0
+# Server's seconds for a run per prediction on the machine of that figure: the machine's pace.
+_RUN_SECONDS = 0.0485
 
 
-def bar(samples: Sequence[Sample], shipped: Sequence[Shipped]) -> list[Claim]:
-    """Compare with the bar; what was not measured holds neither way."""
+def bar(samples: Sequence[Sample], shipping: Shipping | None) -> list[Claim]:
+    """Compare with the bar; what was not measured holds neither way.
+
+    Traces are held against a run per prediction on the same server: what a core does in a second
+    differs threefold between machines, and from hour to hour.
+    """
     many = {line.arm: line for line in lines(samples, MANY)}
     one = {line.arm: line for line in lines(samples, ONE)}
     claims = []
@@ -26,42 +32,53 @@ def bar(samples: Sequence[Sample], shipped: Sequence[Shipped]) -> list[Claim]:
         claims.append(Claim(text, None))
     else:
         claims.append(Claim(f"{text}: {added:.3f} ms", added <= _MOST_ADDED_MS))
-    by_name = {one.name: one for one in shipped}
-    rows, traces = by_name.get("Parquet alone"), by_name.get("every trace")
+    rows, traces = _named(shipping, "Parquet alone"), _named(shipping, "every trace")
     text = f"at least {_LEAST_ROWS:,.0f} predictions a second into Parquet"
     claims.append(_least(text, rows.rows_rate if rows else None, _LEAST_ROWS))
-    text = f"at least {_LEAST_TRACES:,.0f} traces a second per core of the server"
-    claims.append(_least(text, traces.traces_per_core if traces else None, _LEAST_TRACES))
+    least = _LEAST_TRACES * _RUN_SECONDS
+    text = f"at least {least:.1f} traces for what one run per prediction costs the server"
+    ratio = shipping.run_cpu / traces.trace_cpu if shipping and traces else None
+    claims.append(_least(text, ratio, least))
     if samples:
         errors = sum(sample.measured.errors for sample in samples)
         claims.append(Claim(f"every answer is a 200: {errors} are not", errors == 0))
     return claims
 
 
-def besides(samples: Sequence[Sample]) -> str | None:
-    """Say what is left while records are shipped; no part of the bar, for cores decide it."""
-    found = [line for line in lines(samples, MANY) if line.arm == SHIPPED]
-    if not found:
-        return None
-    return (
-        f"{found[0].ratio:.2f} of the throughput while a shipper and an MLflow server are busy on "
+def besides(samples: Sequence[Sample], shipping: Shipping | None) -> list[str]:
+    """Say what is no part of the bar, for the machine's cores decide it."""
+    found = [
+        f"{line.ratio:.2f} of the throughput while a shipper and an MLflow server are busy on "
         "the client's core"
-    )
+        for line in lines(samples, MANY)
+        if line.arm == SHIPPED
+    ]
+    traces = _named(shipping, "every trace")
+    if shipping and traces:
+        found.append(
+            f"{traces.traces_per_core:,.0f} traces a second per core of the server at this "
+            f"machine's pace (a run per prediction: {1e3 * shipping.run_cpu:.0f} ms of a core); "
+            f"{_LEAST_TRACES:.0f} were asked for where that is {1e3 * _RUN_SECONDS:.1f} ms"
+        )
+    return found
 
 
-def markdown(samples: Sequence[Sample], shipped: Sequence[Shipped], claims: Sequence[Claim]) -> str:
+def markdown(samples: Sequence[Sample], shipping: Shipping | None, claims: Sequence[Claim]) -> str:
     """Return every table and the bar."""
     parts = []
     if samples:
         parts += ["\n".join(_serving(lines(samples, count), count)) for count in (MANY, ONE)]
-    if shipped:
-        parts.append("\n".join(_shipping(shipped)))
+    if shipping:
+        parts.append("\n".join(_shipping(shipping.backlogs)))
     words = {True: "met", False: "NOT met", None: "not measured"}
     verdict = [f"- {words[claim.holds]}: {claim.text}" for claim in claims]
-    if (more := besides(samples)) is not None:
-        verdict.append(f"- besides: {more}")
+    verdict += [f"- besides: {text}" for text in besides(samples, shipping)]
     parts.append("\n".join(verdict))
     return "\n\n".join(parts)
+
+
+def _named(shipping: Shipping | None, name: str) -> Shipped | None:
+    return next((one for one in shipping.backlogs if one.name == name), None) if shipping else None
 
 
 def _least(text: str, value: float | None, least: float) -> Claim:

@@ -1,5 +1,7 @@
 """How fast a backlog gets into a stock MLflow server: as Parquet, as traces, and by default.
 
+Beside them, for comparison, a run per prediction, as people log predictions by hand.
+
 The journal is written by the gateway's own writer; then come a server (one worker, SQLite) and a
 shipper, each a process of its own, as nice as in production. Times begin when the shipper says
 that it is at work, and end when its status says that all is done; it is written once a second.
@@ -12,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any
 
 import orjson
@@ -27,6 +30,7 @@ from tests.support.mlflow_server import MlflowServer
 
 _LONGEST_SECONDS = 1800.0
 _LOOK_SECONDS = 0.05
+_RUNS = 60
 # So that a rate of so many a second is no limit.
 _UNLIMITED = {"LEDGER_TRACE_RATE": 10_000, "LEDGER_TRACE_LAG": 86_400}
 
@@ -64,26 +68,42 @@ class Shipped:
         return self.sent / self.traces_seconds
 
     @property
+    def trace_cpu(self) -> float:
+        """Seconds of the server's processor time for each trace."""
+        return self.server_cpu / self.sent
+
+    @property
     def traces_per_core(self) -> float:
         """Traces for each second of the server's processor time."""
         return self.sent / self.server_cpu
 
 
-def measure(folder: Path, backlog: int, traces: int, tell: Callable[[str], None]) -> list[Shipped]:
+@dataclass(frozen=True, slots=True)
+class Shipping:
+    """All backlogs, and what a run per prediction costs the server (seconds of its processor)."""
+
+    backlogs: list[Shipped]
+    run_cpu: float
+
+
+def measure(folder: Path, backlog: int, traces: int, tell: Callable[[str], None]) -> Shipping:
     """Ship a backlog without traces, another one with all of them, and one by default."""
     plans: list[tuple[str, int, dict[str, Any]]] = [
         ("Parquet alone", backlog, {"LEDGER_TRACE_RATE": 0, "LEDGER_LOW_CONFIDENCE": 0}),
         ("every trace", traces, _UNLIMITED),
         ("settings as they come", backlog, {}),
     ]
-    found = []
+    found, costs = [], []
     for number, (name, records, settings) in enumerate(plans):
         tell(f"shipping {records:,} predictions: {name}")
         place = folder / str(number)
         prepare(place / "data", records)
+        costs.append(_cost_of_a_run(place / "runs", _RUNS))
+        tell(f"  a run per prediction: {1e3 * costs[-1]:.1f} ms of the server")
         found.append(_ship(name, place, records, settings))
         tell(f"  {found[-1]}")
-    return found
+    # In turn with the others, for a machine's pace changes.
+    return Shipping(found, median(costs))
 
 
 def prepare(data: Path, count: int) -> None:
@@ -135,6 +155,31 @@ def _ship(name: str, folder: Path, records: int, settings: dict[str, Any]) -> Sh
             server_cpu=_cpu(mlflow) - before,
             shipper_cpu=_spent(psutil.Process(process.pid)),
         )
+
+
+def _cost_of_a_run(folder: Path, count: int) -> float:
+    """Log predictions one by one, a run each; return the server's processor time for one."""
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
+
+    record = orjson.loads(payload())
+    with _server(folder) as mlflow:
+        client = MlflowClient(mlflow.uri)
+        experiment = client.create_experiment("by hand")
+
+        def log() -> None:
+            run = client.create_run(experiment).info.run_id
+            params = [Param(key, str(record[key])) for key in ("model", "version", "status")]
+            metric = Metric("seconds", record["seconds"], int(1e3 * time.time()), 0)
+            client.log_batch(run, metrics=[metric], params=params)
+            client.log_dict(run, {"input": record["input"], "output": record["output"]}, "it.json")
+            client.set_terminated(run)
+
+        log()
+        before = _cpu(mlflow)
+        for _ in range(count):
+            log()
+        return (_cpu(mlflow) - before) / count
 
 
 @contextmanager

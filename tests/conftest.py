@@ -1,7 +1,7 @@
 """What all tests share: settings untouched by the machine they run on."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,19 @@ import structlog
 from services.core.settings import Settings, get_settings
 
 MakeSettings = Callable[..., Settings]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let every report travel: workers send it as UTF-8, and some tests log what is no Unicode."""
+    report = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+        for name, text in report.sections
+    ]
+    return report
 
 
 @pytest.fixture(autouse=True)
