@@ -192,6 +192,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_memory_is_given_back() -> None:
     done = subprocess.run(
         [sys.executable, "-c", TURNS], capture_output=True, text=True, cwd=ROOT, timeout=120

@@ -19,6 +19,7 @@ MB = 1_000_000
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.anyio
 async def test_former_versions_go_first_and_production_comes_back(
     make_numbers: MakeNumbers, shelves: Shelves, metrics: Metrics
@@ -126,6 +127,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_twenty_versions_in_turn_leave_memory_where_it_was() -> None:
     done = subprocess.run(
         [sys.executable, "-c", TWENTY], capture_output=True, text=True, cwd=ROOT, timeout=120

@@ -18,7 +18,7 @@ from tests.gateway.traffic import Traffic
 from tests.support.mlflow_server import MlflowServer
 from tests.support.server import Server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 NAME = "ml_classifier"
 RATE = 250.0
