@@ -56,18 +56,12 @@ def payload() -> bytes:
             "version": "1",
             "stage": "Production",
             "mode": "sync",
-            "caller": None,
             "request_id": "0193a6b0-4b5f-7abc-8def-0123456789ac",
             "status": "succeeded",
-            "error": None,
             "input": {"features": [i * 0.1234567891234 for i in range(20)]},
-            "input_digest": None,
-            "input_ref": None,
             "output": {"prediction": 1, "probability": [0.123456789123, 0.876543210877]},
-            "output_ref": None,
             "phases": {"queue": 1e-4, "preprocess": 1e-5, "inference": 3e-5, "postprocess": 1e-5},
             "confidence": 0.876543210877,
-            "cached": False,
         }
     )
 
