@@ -12,10 +12,7 @@ from services.core.json_values import to_json
 from services.ledger.privacy import REDACTED, redacted
 
 _OPTIONS = (
-    orjson.OPT_SERIALIZE_NUMPY
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_NON_STR_KEYS
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
+    orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
 # Longer byte strings are pictures and the like: their digest says enough.
 _LONGEST_BYTES = 4096
@@ -51,6 +48,11 @@ def json_bytes(value: Any) -> bytes:
     """
     try:
         return orjson.dumps(value, _default, _OPTIONS)
+    except TypeError:
+        pass
+    try:
+        # Numbers as keys; to look out for them takes a fourth of the time.
+        return orjson.dumps(value, _default, _OPTIONS | orjson.OPT_NON_STR_KEYS)
     except TypeError:
         # A lone surrogate, an integer beyond 64 bits, or keys of no known kind: the slow way.
         return orjson.dumps(_tame(value), _default, _OPTIONS)
