@@ -93,8 +93,6 @@ def run(options: TrainOptions, report: Callable[[Progress], None] = lambda _: No
         )
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
-    # Adam's averages of gradients that died out are denormal numbers, which CPUs handle slowly.
-    torch.set_flush_denormal(True)
     state = _start(options)
     deadline = time.monotonic() + 60 * options.minutes if options.minutes else math.inf
     saved, window, smooth = time.monotonic(), time.monotonic(), dict[str, float]()
@@ -105,6 +103,8 @@ def run(options: TrainOptions, report: Callable[[Progress], None] = lambda _: No
         options.batch,
         options.workers,
     )
+    # Adam's averages of gradients that died out are denormal numbers, which CPUs handle slowly.
+    torch.set_flush_denormal(True)
     try:
         for step, (images, targets) in enumerate(batches, start=1):
             losses = _step(state, images, targets, options)
@@ -121,6 +121,7 @@ def run(options: TrainOptions, report: Callable[[Progress], None] = lambda _: No
             if time.monotonic() > deadline:
                 break
     finally:  # an interrupted training goes on from its last step
+        torch.set_flush_denormal(False)  # for whatever this thread does next
         _save(state, options)
     return export(state.average, options.out / "model.pth")
 

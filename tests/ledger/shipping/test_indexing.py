@@ -175,10 +175,11 @@ def test_writers_take_turns(
 
 
 def test_damage_is_counted_and_costs_nothing_else(settings: Settings, database: Database) -> None:
-    put(settings, frame(), b"rubbish", frame(), frame()[:-5])
+    end = frame()[:-5]
+    put(settings, frame(), b"rubbish", frame(), end)
     indexing = stage(settings, database)
     run(indexing)
-    torn = len(frame()) - 5
+    torn = len(end)
     assert counted(database) == len(indexed(database)) == 2
     assert indexing.status() == {"unindexed_bytes": 0, "damaged_bytes": 7 + torn}
     run(stage(settings, database))

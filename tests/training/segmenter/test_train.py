@@ -47,6 +47,9 @@ def test_training_exports_a_model_that_loads(options: TrainOptions) -> None:
     load_weights(network, model)
     content = torch.load(model, weights_only=True)
     assert {t.dtype for t in content["model"].values()} == {torch.float16, torch.int64}
+    # The smallest numbers there are: for training they count as 0, and for nobody else.
+    assert float(torch.tensor([5e-324], dtype=torch.float64) * 1.0) > 0
+    assert math.ulp(0.0) * 1.0 > 0
 
 
 def test_training_resumes_where_it_stopped(options: TrainOptions) -> None:
