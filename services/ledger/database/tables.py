@@ -173,6 +173,57 @@ feedback = Table(
     Index("ix_feedback_open", "number", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
 )
 
+# `state` of a job. Those below SUCCEEDED are open: something is still to be done.
+QUEUED, RUNNING, SUCCEEDED, JOB_FAILED, CANCELED, EXPIRED, DEAD = range(7)
+OPEN_JOB = f"state < {SUCCEEDED}"
+
+# Work that was accepted. What is large (`payload`, a long result) lies among the blobs.
+jobs = Table(
+    "jobs",
+    metadata,
+    # Counts arrivals: the order of a queue.
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("queue", String(16), nullable=False),
+    # What is done (`predict`, `train`), and to what: a model's or a family's name.
+    Column("task", String(32), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("caller", String(128)),
+    Column("request_id", String(128)),
+    # Of whom it is and which key, with a digest of what was asked for under it.
+    Column("key", String(256), unique=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("options", JsonText, nullable=False),
+    Column("payload", String(96)),
+    Column("created", BigInteger, nullable=False),
+    # Nobody begins it from then on.
+    Column("expires", BigInteger),
+    Column("state", SmallInteger, nullable=False, default=QUEUED),
+    # When a message about it was last given to the broker; null: none is on its way.
+    Column("published", BigInteger),
+    Column("attempts", Integer, nullable=False, default=0),
+    # Grows with each lease: who has an older one is no longer who works on it.
+    Column("token", BigInteger, nullable=False, default=0),
+    Column("worker", String(128)),
+    Column("leased_until", BigInteger),
+    Column("cancel", Boolean, nullable=False, default=False),
+    Column("started", BigInteger),
+    Column("completed", BigInteger),
+    Column("progress", JsonText),
+    Column("result", JsonText),
+    Column("error", JsonText),
+    Index(
+        "ix_jobs_open",
+        "queue",
+        "state",
+        "number",
+        sqlite_where=text(OPEN_JOB),
+        postgresql_where=text(OPEN_JOB),
+    ),
+    Index("ix_jobs_created", "created"),
+    Index("ix_jobs_task", "task", "created"),
+)
+
 # Counters that outlive a process: `traces_sent`, `traces_thinned`, `rows_stored`, ...
 totals = Table(
     "totals",
