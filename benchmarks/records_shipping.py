@@ -8,6 +8,7 @@ that it is at work, and end when its status says that all is done; it is written
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -159,6 +160,8 @@ def _ship(name: str, folder: Path, records: int, settings: dict[str, Any]) -> Sh
 
 def _cost_of_a_run(folder: Path, count: int) -> float:
     """Log predictions one by one, a run each; return the server's processor time for one."""
+    # It would print two lines for each run, into the table of the results.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
