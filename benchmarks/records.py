@@ -1,6 +1,6 @@
 """What it costs to have every prediction on record, and how fast the records get to MLflow.
 
-    python -m benchmarks.records                 # everything, about 15 minutes
+    python -m benchmarks.records                 # everything; shipping alone takes some ten minutes
     python -m benchmarks.records --quick         # a tenth of it, for a look
     python -m benchmarks.records --only serving  # or shipping
     python -m benchmarks.records --journal       # ways to write a record down; the folder's disk
@@ -9,7 +9,7 @@ Serving: three gateways with the same model of 20 numbers, without records, with
 shipper at work beside it, asked in turn over 32 connections and over one (`records_serving.py`).
 The server has one core; the client has another, and shares it with the shipper and MLflow
 (`--no-pin`: all as the system likes). Shipping: a backlog that the journal's own writer made, into
-a stock MLflow server (`records_shipping.py`).
+a stock MLflow server, beside what a run per prediction costs it (`records_shipping.py`).
 
 Results are written to standard output as Markdown, all else to standard error. Exit code 1 with
 `--check` if the bar is not met, or a part of it was not measured.

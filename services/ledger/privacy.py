@@ -24,8 +24,8 @@ class Privacy:
         self._annotated = frozenset(settings.ledger_annotated)
 
     @property
-    def none(self) -> bool:
-        """Whether there are no rules: everything of every model is written down, no picture."""
+    def without_rules(self) -> bool:
+        """Whether everything of every model is written down, and no drawn picture kept."""
         return self._rule == FULL and not (self._rules or self._fields or self._annotated)
 
     def rule(self, model: str) -> str:

@@ -69,7 +69,7 @@ class Recorder:
         self._places = Places(settings.data_dir)
         self._privacy = Privacy(settings)
         # Asked once, not three times a prediction: mostly there are no rules.
-        self._open_book = self._privacy.none
+        self._without_rules = self._privacy.without_rules
         self._refuses = settings.ledger_when_full == "refuse"
         self._inline = settings.ledger_inline_bytes
         self._journal: Journal | None = None
@@ -107,12 +107,14 @@ class Recorder:
         Raises:
             LedgerFullError: it cannot be, and must be (`LEDGER_WHEN_FULL=refuse`).
         """
-        open_book = self._open_book
         if isinstance(made.payload, Picture):
             return self._heavy(made)
-        if not open_book and self._privacy.annotated(made.model):
+        if self._without_rules:
+            encoded = _written(made, made.payload)
+        elif self._privacy.annotated(made.model):
             return self._heavy(made)
-        encoded = _written(made, made.payload) if open_book else self._encode(made)
+        else:
+            encoded = self._encode(made)
         if len(encoded) > self._inline:
             return self._heavy(made)
         return self._append(encoded)
@@ -222,7 +224,7 @@ class Recorder:
 
 
 def _written(made: Made, value: Any, parts: Parts | None = None) -> bytes:
-    """Return the JSON of a record; what is None or false is left out, as most of it would be that.
+    """Return the JSON of a record; what is seldom there is left out where it is not.
 
     Args:
         value: what is written down of the input.

@@ -1,8 +1,9 @@
 """What happens to jobs without anybody's asking: leases run out, messages get lost, time passes."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, select, text, update
 
 from services.ledger.database.statements import pieces
 from services.ledger.database.tables import (
@@ -114,5 +115,5 @@ def payloads(connection: Connection, names: list[str]) -> set[str]:
     return found
 
 
-def _change(connection: Connection, wanted: object, **values: object) -> int:
-    return connection.execute(update(jobs).where(_OPEN, wanted).values(**values)).rowcount  # type: ignore[arg-type]
+def _change(connection: Connection, wanted: ColumnElement[bool], **values: Any) -> int:
+    return connection.execute(update(jobs).where(_OPEN, wanted).values(**values)).rowcount
