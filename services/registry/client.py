@@ -3,7 +3,7 @@
 import os
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -120,6 +120,28 @@ def move(client: "MlflowClient", name: str, version: str, stage: str, *, alone: 
     method: Any = MlflowClient.transition_model_version_stage
     method = getattr(method, "__wrapped__", method)
     method(client, name, version, stage, archive_existing_versions=alone)
+
+
+def upsert(write: Callable[..., object], *args: str) -> None:
+    """Write a tag or an alias, also while another process writes the same one for the first time.
+
+    Args:
+        write: a method of MLflow's client that sets one.
+        args: what it takes.
+
+    Raises:
+        MlflowException: what the method raises otherwise.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write(*args)
+    except MlflowException as error:
+        # MLflow looks whether it is there and then inserts it: of two that do so at once, its
+        # database refuses one. The second time it is there, and is changed.
+        if "IntegrityError" not in str(error) and "UniqueViolation" not in str(error):
+            raise
+        write(*args)
 
 
 @lru_cache(maxsize=4)

@@ -15,7 +15,7 @@ import structlog
 from services.core.errors import SlipwayError
 from services.registry import look
 from services.registry.catalogue import Stage
-from services.registry.client import mlflow_errors, move
+from services.registry.client import mlflow_errors, move, upsert
 from services.registry.look import Reader, State
 from services.registry.stages import HELD, PREVIOUS, Holders, before, tag_of
 
@@ -106,7 +106,7 @@ def settle(client: "MlflowClient", state: State, wanted: Holders, *, by: str) ->
         for stage in HELD:
             value = wanted.of(stage) or ""
             if (state.signals[stage].known or "") != value:
-                client.set_registered_model_tag(state.name, tag_of(stage), value)
+                upsert(client.set_registered_model_tag, state.name, tag_of(stage), value)
 
 
 def retire(client: "MlflowClient", name: str, number: str, stage: Stage, *, by: str) -> None:
@@ -151,7 +151,7 @@ def _aliases(client: "MlflowClient", state: State, wanted: Holders) -> None:
     for stage in HELD:
         number, alias = wanted.of(stage), state.signals[stage].alias
         if number is not None and number != alias:
-            client.set_registered_model_alias(state.name, stage.value, number)
+            upsert(client.set_registered_model_alias, state.name, stage.value, number)
         elif number is None and alias is not None:
             client.delete_registered_model_alias(state.name, stage.value)
 
@@ -171,7 +171,7 @@ def _legacy(client: "MlflowClient", state: State, wanted: Holders) -> None:
 def _previous(client: "MlflowClient", state: State, wanted: Holders, former: str | None) -> None:
     now = state.aliases.get(PREVIOUS)
     if former is not None and former != now and _exists(client, state.name, former):
-        client.set_registered_model_alias(state.name, PREVIOUS, former)
+        upsert(client.set_registered_model_alias, state.name, PREVIOUS, former)
     elif former is None and now is not None and now == wanted.production:
         client.delete_registered_model_alias(state.name, PREVIOUS)
 
@@ -204,4 +204,4 @@ def _stage_tags(
 ) -> None:
     """Write for people what stage a version is in, since when, and by whom."""
     for tag, value in (("stage_by", by), ("stage_since", since), ("stage", stage)):
-        client.set_model_version_tag(name, number, tag, value)
+        upsert(client.set_model_version_tag, name, number, tag, value)

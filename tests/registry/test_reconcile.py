@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from services.core.errors import CheckpointError, ConflictError, NotFoundError
 from services.registry.catalogue import Stage
+from services.registry.client import upsert
 from services.registry.registry import Registry
 from tests.registry.conftest import MakeRegistry, Shelf
 from tests.registry.test_promotions import held, seeds_promote, seen
@@ -185,3 +186,27 @@ def test_a_version_that_is_not_ready_is_nothing_to_settle(
     assert registry.settle()
     registry.snapshot(settle=False)
     assert not registry.settle()
+
+
+def test_several_write_the_same_tags_for_the_first_time(shelf: Shelf) -> None:
+    name = shelf.model(1)
+    client = shelf.client
+    together = threading.Barrier(4, timeout=30)
+    trouble: list[Exception] = []
+
+    def write() -> None:
+        try:
+            for number in range(20):
+                together.wait()
+                upsert(client.set_model_version_tag, name, "1", f"tag{number}", "x")
+        except Exception as error:
+            together.abort()
+            trouble.append(error)
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert trouble == []
+    assert len(shelf.tags(name, "1")) == 20
