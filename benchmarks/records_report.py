@@ -37,7 +37,7 @@ def bar(samples: Sequence[Sample], shipping: Shipping | None) -> list[Claim]:
     claims.append(_least(text, rows.rows_rate if rows else None, _LEAST_ROWS))
     least = _LEAST_TRACES * _RUN_SECONDS
     text = f"at least {least:.1f} traces for what one run per prediction costs the server"
-    ratio = shipping.run_cpu / traces.trace_cpu if shipping and traces else None
+    ratio = shipping.per_run(traces) if shipping and traces else None
     claims.append(_least(text, ratio, least))
     if samples:
         errors = sum(sample.measured.errors for sample in samples)
@@ -53,12 +53,18 @@ def besides(samples: Sequence[Sample], shipping: Shipping | None) -> list[str]:
         for line in lines(samples, MANY)
         if line.arm == SHIPPED
     ]
-    traces = _named(shipping, "every trace")
+    traces, untagged = _named(shipping, "every trace"), _named(shipping, "every trace, no tags")
     if shipping and traces:
         found.append(
             f"{traces.traces_per_core:,.0f} traces a second per core of the server at this "
             f"machine's pace (a run per prediction: {1e3 * shipping.run_cpu:.0f} ms of a core); "
             f"{_LEAST_TRACES:.0f} were asked for where that is {1e3 * _RUN_SECONDS:.1f} ms"
+        )
+    if shipping and traces and untagged:
+        found.append(
+            f"{1e3 * traces.trace_cpu:.1f} ms of the server for a trace, "
+            f"{1e3 * untagged.trace_cpu:.1f} ms without tags (LEDGER_TRACE_TAGS): "
+            f"{shipping.per_run(untagged):.1f} of these for what a run per prediction costs it"
         )
     return found
 
@@ -69,7 +75,7 @@ def markdown(samples: Sequence[Sample], shipping: Shipping | None, claims: Seque
     if samples:
         parts += ["\n".join(_serving(lines(samples, count), count)) for count in (MANY, ONE)]
     if shipping:
-        parts.append("\n".join(_shipping(shipping.backlogs)))
+        parts.append("\n".join(_shipping(shipping)))
     words = {True: "met", False: "NOT met", None: "not measured"}
     verdict = [f"- {words[claim.holds]}: {claim.text}" for claim in claims]
     verdict += [f"- besides: {text}" for text in besides(samples, shipping)]
@@ -102,18 +108,19 @@ def _serving(found: Sequence[Line], connections: int) -> Iterator[str]:
         )
 
 
-def _shipping(shipped: Sequence[Shipped]) -> Iterator[str]:
+def _shipping(shipping: Shipping) -> Iterator[str]:
     yield "**Catching up with a backlog; one MLflow worker on SQLite**"
     yield ""
     yield (
         "| | predictions | s until in Parquet | predictions/s | traces sent | thinned "
-        "| s until traced | traces/s | per server core | server CPU s | shipper CPU s |"
+        "| s until traced | traces/s | per server core | for a run's cost | server CPU s "
+        "| shipper CPU s |"
     )
-    yield "|---|" + "---:|" * 10
-    for one in shipped:
+    yield "|---|" + "---:|" * 11
+    for one in shipping.backlogs:
         yield (
             f"| {one.name} | {one.records:,} | {one.parquet_seconds:.1f} | {one.rows_rate:,.0f} "
             f"| {one.sent:,} | {one.thinned:,} | {one.traces_seconds:.1f} "
-            f"| {one.traces_rate:,.0f} | {one.traces_per_core:,.0f} | {one.server_cpu:.1f} "
-            f"| {one.shipper_cpu:.1f} |"
+            f"| {one.traces_rate:,.0f} | {one.traces_per_core:,.0f} | {shipping.per_run(one):.1f} "
+            f"| {one.server_cpu:.1f} | {one.shipper_cpu:.1f} |"
         )

@@ -1,4 +1,5 @@
-"""How fast a backlog gets into a stock MLflow server: as Parquet, as traces, and by default.
+"""How fast a backlog gets into a stock MLflow server: as Parquet, as traces with their usual
+tags and with none, and by default.
 
 Beside them, for comparison, a run per prediction, as people log predictions by hand.
 
@@ -86,12 +87,17 @@ class Shipping:
     backlogs: list[Shipped]
     run_cpu: float
 
+    def per_run(self, one: Shipped) -> float:
+        """Traces for what a run per prediction costs the server, in the same measurement."""
+        return one.traces_per_core * self.run_cpu
+
 
 def measure(folder: Path, backlog: int, traces: int, tell: Callable[[str], None]) -> Shipping:
-    """Ship a backlog without traces, another one with all of them, and one by default."""
+    """Ship a backlog without traces, two with all of them (tagged and not), and one by default."""
     plans: list[tuple[str, int, dict[str, Any]]] = [
         ("Parquet alone", backlog, {"LEDGER_TRACE_RATE": 0, "LEDGER_LOW_CONFIDENCE": 0}),
         ("every trace", traces, _UNLIMITED),
+        ("every trace, no tags", traces, {**_UNLIMITED, "LEDGER_TRACE_TAGS": "none"}),
         ("settings as they come", backlog, {}),
     ]
     found, costs = [], []

@@ -4,26 +4,29 @@ A field is set by the variable of its name in capitals (`max_file_size` by `MAX_
 `.env.example` lists them all; a test compares the two. An empty variable counts as unset.
 """
 
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.core import embedded
 from services.core.cores import available_cores
 from services.core.errors import ConfigurationError
-
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
-
-Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-Grace = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
-# 0: for good.
-Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)]
-CommaSeparated = Annotated[tuple[str, ...], NoDecode]
-Pairs = Annotated[dict[str, Literal["full", "digest", "none"]], NoDecode]
+from services.core.setting_types import (
+    BlobPlace,
+    CommaSeparated,
+    Days,
+    Fields,
+    Grace,
+    Origins,
+    Pairs,
+    RedisUrl,
+    Seconds,
+    TraceTags,
+    WebhookSecret,
+)
 
 
 class Settings(BaseSettings):
@@ -50,7 +53,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     max_connections: Annotated[int, Field(ge=1)] = 1000
     forwarded_allow_ips: str | None = None
-    cors_origins: CommaSeparated = ()
+    cors_origins: Origins = ()
     sentry_dsn: Annotated[str | None, Field(repr=False)] = None
 
     mlflow_tracking_uri: str | None = None
@@ -72,7 +75,9 @@ class Settings(BaseSettings):
     cache_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
     cache_ttl: Seconds = 300.0
     redis_port: Annotated[int, Field(ge=1, le=65535)] = 6379
-    redis_url: Annotated[str | None, Field(repr=False)] = None
+    redis_url: Annotated[RedisUrl | None, Field(repr=False)] = None
+    # Answers may be put out of the cache for want of room; what waits in a queue must not.
+    cache_redis_url: Annotated[RedisUrl | None, Field(repr=False)] = None
 
     model_path: Path | None = None
     config_path: Path | None = None
@@ -99,7 +104,7 @@ class Settings(BaseSettings):
     ledger_inline_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = 64 * 1024
     ledger_inputs: Literal["full", "digest", "none"] = "full"
     ledger_inputs_by_model: Pairs = {}
-    ledger_redact: CommaSeparated = ()
+    ledger_redact: Fields = ()
     ledger_annotated: CommaSeparated = ()
     ledger_blob_bytes: Annotated[int, Field(ge=0)] = 1024**3
     ledger_blob_days: Days = 7.0
@@ -110,10 +115,28 @@ class Settings(BaseSettings):
     ledger_experiment: Annotated[str, Field(min_length=1, max_length=200)] = "slipway-predictions"
     ledger_trace_rate: Annotated[float, Field(ge=0, le=10_000)] = 100.0
     ledger_trace_lag: Annotated[float, Field(ge=1, le=86_400)] = 120.0
+    ledger_trace_tags: TraceTags = ("model", "version", "stage", "status")
     ledger_trace_days: Days = 30.0
     ledger_parquet_days: Days = 365.0
     ledger_low_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     mlflow_ui_url: str | None = None
+
+    jobs: bool = True
+    job_lease: Annotated[float, Field(ge=1, le=3600)] = 15.0
+    job_timeout: Seconds = 300.0
+    training_timeout: Annotated[float, Field(gt=0, le=30 * 86_400)] = 86_400.0
+    job_max_queued: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+    job_max_unpublished: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+    job_ttl: Annotated[float, Field(gt=0, le=30 * 86_400)] = 86_400.0
+    job_keep_days: Days = 7.0
+    job_blobs: Annotated[BlobPlace | None, Field(repr=False)] = None
+    job_inline_bytes: Annotated[int, Field(ge=0, le=1024 * 1024)] = 16 * 1024
+    batch_max_items: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    batch_max_bytes: Annotated[int, Field(ge=1)] = 100 * 1024 * 1024
+    worker_models: CommaSeparated = ()
+    worker_concurrency: Annotated[int, Field(ge=1, le=256)] = 1
+    webhook_secret: Annotated[WebhookSecret | None, Field(repr=False)] = None
+    webhook_allow_private: bool = False
 
     request_timeout: Seconds = 30.0
     upload_timeout: Seconds = 60.0
@@ -135,38 +158,12 @@ class Settings(BaseSettings):
     def _upper(cls, value: Any) -> Any:
         return value.strip().upper() if isinstance(value, str) else value
 
-    @field_validator(
-        "cors_origins", "serve_models", "required_models", "trusted_models",
-        "ledger_redact", "ledger_annotated", mode="before",
-    )  # fmt: skip
+    @field_validator("job_timeout")
     @classmethod
-    def _split(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-
-    @field_validator("ledger_inputs_by_model", mode="before")
-    @classmethod
-    def _pairs(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        parts = [part.rpartition("=") for part in value.split(",") if part.strip()]
-        if not all(name.strip() and rule.strip() for name, _, rule in parts):
-            raise ValueError("it is written model=full, model=digest or model=none, with commas")
-        return {name.strip(): rule.strip().lower() for name, _, rule in parts}
-
-    @field_validator("ledger_redact")
-    @classmethod
-    def _fields(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(all(field.rpartition(".")) for field in value):
-            raise ValueError("each field is written model.field, or *.field for every model")
-        return value
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(_ORIGIN.fullmatch(origin) for origin in value):
-            raise ValueError("each origin must be exact, such as https://example.org (never *)")
+    def _outlasts_its_lease(cls, value: float, info: ValidationInfo) -> float:
+        lease = info.data.get("job_lease")
+        if lease is not None and value <= lease:
+            raise ValueError("a job may take longer than its lease (JOB_LEASE)")
         return value
 
     @property
@@ -226,5 +223,5 @@ def _configuration_error(error: ValidationError) -> ConfigurationError:
     return ConfigurationError(
         f"The value of {names} is not accepted.",
         where=found[0][0],
-        expected="; ".join(f"{name}: {message}" for name, message in found),
+        expected="; ".join(dict.fromkeys(f"{name}: {message}" for name, message in found)),
     )

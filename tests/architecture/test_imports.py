@@ -17,6 +17,7 @@ FENCES = {
     "starlette": {"gateway"},
     "uvicorn": {"gateway"},
     "celery": {"jobs", "worker"},
+    "kombu": {"jobs", "worker"},
     "torch": {"families", "training"},
     "torchvision": {"families", "training"},
     "mlflow": {"registry", "ledger", "training"},

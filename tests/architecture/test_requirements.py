@@ -15,6 +15,9 @@ from tests.architecture.source import ROOT, imports, python_files
 HEAVY, BASE, DEV = "requirements_heavy.txt", "requirements_base.txt", "requirements_dev.txt"
 # What each file may count on: the files installed before it, and itself.
 STAGES = {HEAVY: (HEAVY,), BASE: (HEAVY, BASE), DEV: (HEAVY, BASE, DEV)}
+# Installed by nobody but who wants it, and what its one package needs besides.
+FLOWER = "requirements_flower.txt"
+FLOWER_NEEDS = {"celery", "prometheus-client", "humanize", "pytz", "tornado"}
 # Imported only where it is installed, with a clear error where it is not: detectron2 is on no
 # registry, and scikit-image (of requirements_dev.txt) only supplies pictures to evaluate on; peers
 # of benchmarks/peers/apps live in environments of their own.
@@ -51,7 +54,7 @@ def pinned(files: Iterable[str]) -> dict[str, str]:
     return {pin.name: pin.version for file in files for pin in pins(file)}
 
 
-@pytest.mark.parametrize("file", STAGES)
+@pytest.mark.parametrize("file", [*STAGES, FLOWER])
 def test_every_line_is_an_exact_pin(file: str) -> None:
     loose = [str(p.requirement) for p in pins(file) if not re.fullmatch(r"[\w.]+", p.version)]
     assert not loose
@@ -59,7 +62,7 @@ def test_every_line_is_an_exact_pin(file: str) -> None:
 
 def test_the_files_agree() -> None:
     versions: dict[str, set[str]] = {}
-    for file in STAGES:
+    for file in (*STAGES, FLOWER):
         for pin in pins(file):
             versions.setdefault(pin.name, set()).add(pin.version)
     assert not {name: seen for name, seen in versions.items() if len(seen) > 1}
@@ -81,6 +84,13 @@ def test_nothing_is_pulled_in_without_a_pin(file: str) -> None:
             if wanted and canonicalize_name(needed.name) not in known:
                 missing.add(f"{pin.name} needs {needed.name}")
     assert not missing
+
+
+def test_flower_finds_all_it_needs() -> None:
+    found = pinned([HEAVY, BASE, FLOWER])
+    assert found["flower"] == "2.0.1", "look whether FLOWER_NEEDS is still what it needs"
+    assert set(found) >= FLOWER_NEEDS
+    assert set(pinned([FLOWER])) == {"flower"} | FLOWER_NEEDS - set(pinned([HEAVY, BASE]))
 
 
 def test_what_is_installed_is_what_is_pinned() -> None:

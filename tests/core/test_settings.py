@@ -57,6 +57,55 @@ def test_empty_means_unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "tags"),
+    [
+        (None, ("model", "version", "stage", "status")),
+        ("", ("model", "version", "stage", "status")),
+        ("none", ()),
+        (" Model , status,", ("model", "status")),
+    ],
+)
+def test_the_tags_of_traces(
+    value: str | None, tags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value is not None:
+        monkeypatch.setenv("LEDGER_TRACE_TAGS", value)
+    assert load_settings().ledger_trace_tags == tags
+
+
+def test_an_empty_variable_lets_the_file_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("PORT=9000\nMAX_QUEUE=\n")
+    monkeypatch.setenv("PORT", "")
+    settings = load_settings()
+    assert (settings.port, settings.max_queue) == (9000, 16)
+
+
+def test_a_tag_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGER_TRACE_TAGS", "model,colour,shape")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert caught.value.where == "LEDGER_TRACE_TAGS"
+    assert caught.value.expected == (
+        "LEDGER_TRACE_TAGS: Input should be 'model', 'version', 'stage' or 'status'"
+    )
+
+
+def test_how_jobs_are_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "REDIS_URL": "rediss://:secret@host:6379/0", "CACHE_REDIS_URL": "unix:///run/cache.sock",
+        "JOB_BLOBS": "s3://bucket/jobs", "WORKER_MODELS": "cutler, digits",
+        "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    }  # fmt: skip
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.worker_models == ("cutler", "digits")
+    assert [settings.job_blobs, settings.webhook_secret] == list(values.values())[2::2]
+    shown = repr(settings)
+    assert not any(values[name] in shown for name in values if name != "WORKER_MODELS")
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("PORT", "http"),
@@ -72,6 +121,15 @@ def test_empty_means_unset(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CORS_ORIGINS", "*"),
         ("LOG_LEVEL", "LOUD"),
         ("DEBUG", "perhaps"),
+        ("LEDGER_TRACE_TAGS", "model,colour"),
+        ("REDIS_URL", "localhost:6379"),
+        ("CACHE_REDIS_URL", "http://localhost:6379"),
+        ("JOB_TIMEOUT", "15"),
+        ("JOB_BLOBS", "https://example.org/blobs"),
+        ("JOB_BLOBS", "s3://"),
+        ("WEBHOOK_SECRET", "whsec_c2hvcnQ="),
+        ("WEBHOOK_SECRET", "whsec_not base64 at all, but long enough"),
+        ("WEBHOOK_SECRET", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqrTwj"),
     ],
 )
 def test_a_bad_value_names_its_variable_and_not_itself(

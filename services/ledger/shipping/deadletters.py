@@ -195,7 +195,8 @@ def _resend_traces(
     for letter in found:
         try:
             record = _record(letter)
-            readable.append((key_of(record), record.id, otlp.span(record), letter))
+            span = otlp.span(record, tags=settings.ledger_trace_tags)
+            readable.append((key_of(record), record.id, span, letter))
         except InvalidInputError as error:
             reason = error.message
     readable.sort(key=itemgetter(0))

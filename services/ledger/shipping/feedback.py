@@ -181,7 +181,8 @@ class FeedbackStage:
             return "Its prediction is neither in the database nor in MLflow any more."
         try:
             record = parse(row.record)
-            key, spans = key_of(record), [otlp.span(record)]
+            key = key_of(record)
+            spans = [otlp.span(record, tags=self._settings.ledger_trace_tags)]
         except InvalidInputError as error:
             return error.message
         refused = self._posting.send(self._database, key, spans)

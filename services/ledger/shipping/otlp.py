@@ -2,7 +2,8 @@
 
 One span each and few tags, because MLflow's server takes its time for each of them: about a
 millisecond of its processor for a tag, half of one for a further span. What need not be searched
-for by itself is an attribute of the span, which costs nothing there.
+for by itself is an attribute of the span, which costs nothing there. `LEDGER_TRACE_TAGS` says which
+of model, version, stage and status are tags; the others are attributes too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from services.core.errors import InvalidInputError
+from services.core.setting_types import TraceTags
 from services.ledger.records import SUCCEEDED, Record
 
 # An input or an output of more bytes is told by its digest and its place among the blobs.
@@ -25,8 +27,8 @@ _MOST_SECONDS = 9e9  # in the year 2255
 _TAG = "mlflow.traceTag."
 
 
-def span(record: Record) -> Span:
-    """Return the root span of a prediction's trace.
+def span(record: Record, *, tags: TraceTags) -> Span:
+    """Return the root span of a prediction's trace, with these of its tags.
 
     The same record gives the same span, and so the same trace however often it is sent.
 
@@ -45,7 +47,7 @@ def span(record: Record) -> Span:
         end_time_unix_nano=start + min(_nanoseconds(record.seconds), _LATEST_NS - start),
     )
     attributes = found.attributes
-    for key, text in _texts(record):
+    for key, text in _texts(record, tags):
         if text:
             attribute = attributes.add()
             attribute.key = key
@@ -82,13 +84,16 @@ def _identity(prediction_id: str) -> bytes:
     return found
 
 
-def _texts(record: Record) -> Iterator[tuple[str, str | None]]:
+def _texts(record: Record, tags: TraceTags) -> Iterator[tuple[str, str | None]]:
     yield "mlflow.spanType", _SPAN_TYPE
     yield _TAG + "mlflow.traceName", name(record)
-    yield _TAG + "slipway.model", record.model
-    yield _TAG + "slipway.version", record.version
-    yield _TAG + "slipway.stage", None if record.stage == "None" else record.stage
-    yield _TAG + "slipway.status", record.status
+    for tag, text in (
+        ("model", record.model),
+        ("version", record.version),
+        ("stage", None if record.stage == "None" else record.stage),
+        ("status", record.status),
+    ):
+        yield f"{_TAG if tag in tags else ''}slipway.{tag}", text
     if record.error is not None:
         yield _TAG + "slipway.error", str(record.error.get("code"))
     yield "user.id", record.caller

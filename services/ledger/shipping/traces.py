@@ -169,9 +169,10 @@ class Traces:
     def _carry_out(self, segment: Segment, piece: _Slice) -> None:
         groups: dict[Key, list[tuple[Record, Span]]] = defaultdict(list)
         refused: list[tuple[Record, str]] = []
+        tags = self._settings.ledger_trace_tags
         for record in piece.sending:
             try:
-                groups[key_of(record)].append((record, otlp.span(record)))
+                groups[key_of(record)].append((record, otlp.span(record, tags=tags)))
             except InvalidInputError as error:
                 refused.append((record, error.message))
         for key, group in groups.items():

@@ -30,7 +30,7 @@ def told(status: int, **body: Any) -> Answer:
 
 
 def spans(count: int, **values: Any) -> list[Span]:
-    return [otlp.span(record(**values)) for _ in range(count)]
+    return [otlp.span(record(**values), tags=("model", "status")) for _ in range(count)]
 
 
 class Server:

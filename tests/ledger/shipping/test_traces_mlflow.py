@@ -15,6 +15,7 @@ from services.ledger.reading import segments
 from services.ledger.records import trace_id
 from services.ledger.shipping import deadletters, posting
 from services.ledger.shipping.destination import Destination
+from services.ledger.shipping.feedback import FeedbackStage
 from services.ledger.shipping.traces import Traces
 from tests.ledger.journals import record
 from tests.ledger.shipping.storing import Ledger, exhaust, opened, runs_of
@@ -22,6 +23,7 @@ from tests.ledger.shipping.tracing import (
     POISON,
     expected,
     ids_of,
+    say,
     settings_of,
     ship,
     states_of,
@@ -80,6 +82,52 @@ def test_traces_are_found_by_model_and_status(ledger: Ledger, stage: Traces) -> 
     for key, run in runs.items():
         found = [*good, *bad] if key[0] == "credit" else other
         assert ids_of(traces_of(ledger.settings, run_id=run.info.run_id)) == expected(found)
+
+
+def test_tags_that_are_left_out(tmp_path: Path, mlflow_server: MlflowServer) -> None:
+    """What is no tag stands in the span, and is looked for there."""
+    settings = settings_of(tmp_path, mlflow_server.uri, ledger_trace_tags=("model", "status"))
+    good = [record(model="credit", version="3", stage="Staging") for _ in range(2)]
+    bad, other = failed(model="credit", version="3"), record(model="cutler", stage="Staging")
+    with opened(settings) as ledger:
+        ledger.write([*good, bad, other])
+        ship(ledger)
+        for query, found in (
+            ("tags.`slipway.model` = 'credit'", [*good, bad]),
+            ("tags.`slipway.status` = 'failed'", [bad]),
+            ("tags.`slipway.version` = '3'", []),
+            ("tags.`slipway.stage` = 'Staging'", []),
+            ("span.attributes.slipway.stage LIKE '%Staging%'", [*good, other]),
+            ("trace.name = 'credit v3' AND trace.status = 'ERROR'", [bad]),
+        ):
+            assert ids_of(traces_of(settings, query)) == expected(found), query
+        ((_, run),) = [(key, run) for key, run in runs_of(settings).items() if key[0] == "credit"]
+        assert ids_of(traces_of(settings, run_id=run.info.run_id)) == expected([*good, bad])
+        (trace,) = traces_of(settings, "trace.name = 'cutler v1'")
+        assert {key for key in trace.info.tags if key.startswith("slipway.")} == {
+            "slipway.model", "slipway.status",
+        }  # fmt: skip
+
+
+def test_dead_letters_and_late_feedback_have_the_same_tags(
+    tmp_path: Path, mlflow_server: MlflowServer
+) -> None:
+    settings = settings_of(tmp_path, mlflow_server.uri, ledger_trace_tags=("version",))
+    letter, thinned = record(version="3"), record(version="3")
+    with opened(settings) as ledger:
+        deadletters.append(ledger.places, deadletters.TRACES, [(orjson.dumps(letter), "")])
+        assert deadletters.resend(*ledger.stage, deadletters.TRACES).sent == 1
+        ledger.write([thinned])
+        with ledger.database.begin() as connection:
+            index.mark_traces(connection, [thinned["id"]], THINNED)
+        say(ledger, thinned["id"])
+        stage = FeedbackStage(*ledger.stage)
+        exhaust(stage)
+        stage.close()
+    traces = traces_of(settings, "tags.`slipway.version` = '3'")
+    assert ids_of(traces) == expected([letter, thinned])
+    for trace in traces:
+        assert [key for key in trace.info.tags if "slipway" in key] == ["slipway.version"]
 
 
 def test_a_trace_shows_all_of_its_prediction(ledger: Ledger, stage: Traces) -> None:
