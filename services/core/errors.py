@@ -121,6 +121,13 @@ class PredictionFailedError(SlipwayError):
     remedy = "Look in the log under the request id; the same input will most likely fail again."
 
 
+class TrainingFailedError(PredictionFailedError):
+    """A training that somebody waited for gave no model."""
+
+    code = "training_failed"
+    remedy = "`GET /train/status/{job_id}` says why, and its run in MLflow how far it got."
+
+
 class ModelUnavailableError(SlipwayError):
     """The model is not loaded, still loading, or failed to load."""
 
@@ -139,6 +146,16 @@ class RegistryUnavailableError(ModelUnavailableError):
     remedy = (
         "Wait for the seconds of `Retry-After`; if it lasts, look at MLflow. What is in memory "
         "goes on serving."
+    )
+
+
+class JobsUnavailableError(ModelUnavailableError):
+    """No job can be taken on now: there is no queue here, or its Redis has been away for long."""
+
+    code = "jobs_unavailable"
+    remedy = (
+        "Wait for the seconds of `Retry-After`; if it lasts, look at the Redis of REDIS_URL "
+        "(JOB_MAX_UNPUBLISHED)."
     )
 
 

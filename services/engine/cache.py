@@ -22,18 +22,19 @@ def open_cache(settings: Settings) -> Cache:
     """Return the cache that CACHE names. It does not connect yet.
 
     Raises:
-        ConfigurationError: REDIS_URL is no address of a Redis.
+        ConfigurationError: CACHE_REDIS_URL (or REDIS_URL) is no address of a Redis.
     """
     if settings.cache == "redis":
         from services.engine.cache_redis import RedisCache
 
-        url = settings.redis_url or f"redis://127.0.0.1:{settings.redis_port}/0"
+        own = settings.cache_redis_url
+        url = own or settings.redis_url or f"redis://127.0.0.1:{settings.redis_port}/0"
         try:
             return RedisCache(url, settings.cache_ttl)
         except ValueError:
             raise ConfigurationError(
                 "The address of Redis cannot be read.",
-                where="REDIS_URL",
+                where="REDIS_URL" if own is None else "CACHE_REDIS_URL",
                 expected="redis://:password@host:port/0, rediss:// or unix://",
             ) from None
     if settings.cache == "memory":

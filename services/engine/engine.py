@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from services.core.errors import (
@@ -15,6 +15,7 @@ from services.core.metrics import Metrics
 from services.core.settings import Settings
 from services.engine.byhand import ByHand
 from services.engine.cache import Answers, open_cache
+from services.engine.elsewhere import Elsewhere
 from services.engine.fleet import Fleet
 from services.engine.index import index
 from services.engine.loaded import Loaded
@@ -27,7 +28,7 @@ from services.engine.source import ModelSource
 from services.engine.status import IndexEntry, ModelStatus
 from services.engine.workers import Workers
 from services.families.base import Family, Model
-from services.ledger.recorder import Recorder
+from services.ledger.making import Making
 from services.registry.catalogue import Snapshot
 
 _log = get_logger(__name__)
@@ -42,6 +43,8 @@ class Engine:
     Args:
         source: the registry; without one only what comes with Slipway is served.
         recorder: writes every prediction down; it is opened and closed with the engine.
+        elsewhere: says which models other processes predict with: those are known here, and
+            never loaded.
     """
 
     def __init__(
@@ -50,14 +53,18 @@ class Engine:
         families: Mapping[str, Family],
         metrics: Metrics,
         source: ModelSource | None = None,
-        recorder: Recorder | None = None,
+        recorder: Making | None = None,
+        *,
+        elsewhere: Callable[[str], bool] | None = None,
     ) -> None:
         self._settings = settings
         self._families = families
         self._metrics = metrics
         self._source = source
         self._recorder = recorder
-        self._fleet = Fleet(settings, families, metrics, followed=source is None)
+        self._fleet = Fleet(
+            settings, families, metrics, followed=source is None, elsewhere=elsewhere
+        )
         self._loader = Loader(settings, families, metrics, self._fleet, source)
         self._readiness = Readiness(settings, self._fleet, with_source=source is not None)
         self._answers = Answers(open_cache(settings), metrics)
@@ -65,6 +72,7 @@ class Engine:
         self._finder: Workers | None = None
         self._resolver: Resolver | None = None
         self._asked: Predictions | None = None
+        self._elsewhere: Elsewhere | None = None
         self._draining_since: float | None = None
         self._closed = threading.Event()
 
@@ -86,6 +94,9 @@ class Engine:
             self._pool,
             self._answers,
             self._recorder,
+        )
+        self._elsewhere = Elsewhere(
+            self._settings, self._families, self._fleet, self._resolver, self._source
         )
         self._loader.start()
 
@@ -173,12 +184,28 @@ class Engine:
         raise NotFoundError(f"No model here serves the task {task}.", where="model")
 
     async def opened(self, request: PredictRequest) -> Model:
-        """Return the version that a request is for, in memory; see `Predictions.opened`."""
+        """Return the version that a request is for, in memory; see `Predictions.opened`.
+
+        Of one that is predicted elsewhere only what it takes; see `Elsewhere.described`.
+        """
+        if self.elsewhere.has(request.model):
+            return await self.elsewhere.described(request)
         return await self._predictions().opened(request)
 
     def predict(self, request: PredictRequest) -> Coroutine[Any, Any, PredictResult]:
         """Make one prediction; see `Predictions.predict`."""
         return self._predictions().predict(request)
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """What is known of models and versions that need not be in memory here.
+
+        Raises:
+            ModelUnavailableError: the service is shutting down.
+        """
+        if self._elsewhere is None or self._closed.is_set():
+            raise ModelUnavailableError("The service is shutting down.", retry_after=1)
+        return self._elsewhere
 
     def _predictions(self) -> Predictions:
         if self._resolver is None or self._asked is None or self._closed.is_set():
@@ -211,6 +238,8 @@ class Engine:
         self._fleet.close()
         if self._finder is not None:
             self._finder.close()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
         # What it still loads is put away by itself.
         self._loader.join(left())
         loaded = self._fleet.shelf.all()

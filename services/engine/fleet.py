@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 from services.core.logging import get_logger
@@ -24,6 +24,7 @@ class Fleet:
 
     Args:
         followed: no registry is to be waited for.
+        elsewhere: says which models other processes predict with.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Fleet:
         metrics: Metrics,
         *,
         followed: bool,
+        elsewhere: Callable[[str], bool] | None = None,
     ) -> None:
         self.changed = threading.Condition()
         self.hosts: dict[str, Host] = {}
@@ -46,6 +48,7 @@ class Fleet:
         self._settings = settings
         self._metrics = metrics
         self._families = families
+        self._elsewhere = elsewhere or (lambda name: False)
         self.demands = Demands()
         self.shelf = Shelf(self.changed, self.hosts, metrics)
         self._demand_was_last = False
@@ -60,7 +63,7 @@ class Fleet:
             host = self._host(artifact.name, artifact.family)
             host.builtin = artifact
             self._aim(host, stale=True)
-            if host.wanted is not None and host.serving is None:
+            if host.lacks:
                 self.first[host.name] = None
             self.changed.notify_all()
 
@@ -94,7 +97,7 @@ class Fleet:
                 if not snapshot.stale and host.name not in snapshot.models:
                     host.registered = None
                 self._aim(host, stale=snapshot.stale)
-                if first and host.wanted is not None and host.serving is None:
+                if first and host.lacks:
                     self.first[host.name] = None
             self.changed.notify_all()
 
@@ -106,7 +109,8 @@ class Fleet:
         if host is None:
             known = (f for f in self._families.values() if f.model_name == name)
             family = self._families.get(family_name or "", next(known, None))
-            host = Host(name) if family is None else Host(name, family.name, family.task)
+            known_as = (None, None) if family is None else (family.name, family.task)
+            host = Host(name, *known_as, elsewhere=self._elsewhere(name))
             self.hosts[name] = host
         return host
 

@@ -10,7 +10,14 @@ from services.core.errors import (
     SlipwayError,
 )
 from services.engine.loaded import Loaded
-from services.engine.status import FailureStatus, ModelStatus, State, VersionStatus
+from services.engine.status import (
+    IN_PROCESS,
+    WORKERS,
+    FailureStatus,
+    ModelStatus,
+    State,
+    VersionStatus,
+)
 from services.engine.unloaded import Unloaded
 from services.families.base import Artifact
 from services.registry.catalogue import Identity, RegisteredModel, Stage, VersionRef
@@ -44,10 +51,22 @@ class Failure:
 
 
 class Host:
-    """Holds the versions of one model. Changed under the fleet's lock only, read by any thread."""
+    """Holds the versions of one model. Changed under the fleet's lock only, read by any thread.
 
-    def __init__(self, name: str, family: str | None = None, task: str | None = None) -> None:
+    Args:
+        elsewhere: other processes predict with it; nothing of it comes into this one's memory.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        family: str | None = None,
+        task: str | None = None,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
         self.name = name
+        self.elsewhere = elsewhere
         self.family = family
         self.task = task
         self.builtin: Artifact | None = None
@@ -77,7 +96,7 @@ class Host:
         """Where the model is, for those who do not name a version."""
         # Looked at once each: whoever does not hold the lock may see them change.
         wanted, loading = self.wanted, self.loading
-        if self.serving is not None:
+        if self.serving is not None or (self.elsewhere and wanted is not None):
             return State.READY
         if self.unloaded.whole or (wanted is not None and wanted.identity in self.unloaded):
             return State.UNLOADED
@@ -89,9 +108,24 @@ class Host:
             return loading[1]
         return State.STARTING if self.failure is None else State.FAILED
 
+    @property
+    def answers(self) -> str | None:
+        """Number of the version that answers those who name none, here or elsewhere."""
+        serving, wanted = self.serving, self.wanted
+        if serving is not None:
+            return serving.ref.version
+        return wanted.version if self.elsewhere and wanted is not None else None
+
+    @property
+    def lacks(self) -> bool:
+        """Whether a version should serve here, and none does."""
+        return self.wanted is not None and self.serving is None and not self.elsewhere
+
     def due(self, now: float) -> bool:
         """Whether the wanted version is to be loaded now."""
         if self.wanted is None or self.evicted or self.wanted.identity in self.unloaded:
+            return False
+        if self.elsewhere:
             return False
         if self.serving is not None and self.serving.ref.identity == self.wanted.identity:
             return False
@@ -178,7 +212,7 @@ class Host:
             family=self.family,
             task=self.task,
             state=self.state,
-            serving=None if self.serving is None else self.serving.ref.version,
+            serving=self.answers,
             wanted=None if self.wanted is None else self.wanted.version,
             versions=tuple(versions),
             failure=None
@@ -186,6 +220,7 @@ class Host:
             else FailureStatus(
                 failure.ref.version, failure.reason, failure.since, failure.next_try
             ),
+            placement=WORKERS if self.elsewhere else IN_PROCESS,
         )
 
     def _version(self, one: Loaded) -> VersionStatus:

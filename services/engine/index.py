@@ -9,6 +9,7 @@ _UNLOADED = "unloaded by request; loading it, or promoting another version, brin
 _EVICTED = "put out of memory to make room; the next request for it brings it back"
 _WAITS = "waits for other loads"
 _WITHDRAWN = "was unloaded while it was being loaded; it is closed when that is done"
+_ELSEWHERE = "predicted by workers; nothing of it is in this process"
 _IDLE = "no version is in production; a request that names a version loads it"
 
 
@@ -53,6 +54,8 @@ def _of(fleet: Fleet, host: Host) -> list[IndexEntry]:
 def _wanted(host: Host) -> tuple[State, str]:
     """Return the state of a version that should serve and is neither here nor on its way."""
     assert host.wanted is not None
+    if host.elsewhere:
+        return State.READY, _ELSEWHERE
     if host.wanted.identity in host.unloaded:
         return State.UNLOADED, _UNLOADED
     if host.evicted:

@@ -19,6 +19,7 @@ class PredictRequest:
         version: which version; None: the one that `stage` names.
         stage: whose version; None with no version: the one in production.
         mode: how it was asked for; a label of the metrics.
+        id: of the prediction; None: a new one.
         timeout: seconds until the answer is no longer wanted; the engine's own limit caps it.
     """
 
@@ -28,6 +29,7 @@ class PredictRequest:
     stage: Stage | None = None
     mode: str = "sync"
     timeout: float | None = None
+    id: str | None = None
 
 
 @dataclass(slots=True)

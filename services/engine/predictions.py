@@ -20,7 +20,7 @@ from services.engine.steps import Steps
 from services.engine.watch import Watch
 from services.engine.workers import Workers, WorkFailed
 from services.families.base import Model
-from services.ledger.recorder import Recorder
+from services.ledger.making import Making
 
 
 class Predictions:
@@ -33,7 +33,7 @@ class Predictions:
         resolver: Resolver,
         pool: Workers,
         answers: Answers,
-        recorder: Recorder | None = None,
+        recorder: Making | None = None,
     ) -> None:
         self._limit = settings.request_timeout
         self._metrics = metrics
@@ -90,7 +90,7 @@ class Predictions:
             PredictionFailedError: the model broke; the log says how.
             LedgerFullError: it could not be recorded.
         """
-        prediction_id = new_id()
+        prediction_id = request.id or new_id()
         watch = Watch(self._metrics, request.mode, prediction_id)
         recording = Recording(self._recorder, request, prediction_id, watch)
         try:

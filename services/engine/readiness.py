@@ -89,6 +89,6 @@ def _model(host: Host) -> dict[str, Any]:
     failure = host.failure
     return {
         "state": str(host.state),
-        "version": None if host.serving is None else host.serving.ref.version,
+        "version": host.answers,
         "failure": None if failure is None else failure.reason,
     }

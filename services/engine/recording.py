@@ -10,7 +10,7 @@ from services.engine.loaded import Loaded
 from services.engine.messages import PredictRequest
 from services.engine.steps import Answer
 from services.engine.watch import Watch
-from services.ledger.recorder import Made, Recorder
+from services.ledger.making import Made, Making
 from services.ledger.records import CANCELED, FAILED, SUCCEEDED
 from services.registry.catalogue import Stage
 
@@ -31,7 +31,7 @@ class Recording:
     )
 
     def __init__(
-        self, recorder: Recorder | None, request: PredictRequest, prediction_id: str, watch: Watch
+        self, recorder: Making | None, request: PredictRequest, prediction_id: str, watch: Watch
     ) -> None:
         self._recorder = recorder
         self._request = request

@@ -39,7 +39,7 @@ class Resolver:
             OverloadedError: its line is full.
         """
         host = self._fleet.hosts.get(request.model)
-        loaded = None if host is None or not _plain(request) else host.serving
+        loaded = None if host is None or not plain(request) else host.serving
         if host is None or loaded is None:
             return None
         watch.of(loaded.meters)
@@ -94,7 +94,7 @@ class Resolver:
     def _in_memory(
         self, host: Host, request: PredictRequest, ref: VersionRef | None
     ) -> Loaded | None:
-        if _plain(request):
+        if plain(request):
             return host.serving
         if ref is None and request.version is None:
             ref = host.known(None, request.stage)
@@ -109,7 +109,7 @@ class Resolver:
             NotFoundError: the model has no such version.
             ModelUnavailableError: none serves, or MLflow does not answer.
         """
-        if _plain(request):
+        if plain(request):
             with self._fleet.changed:
                 if host.serving is not None:
                     # It came while nobody was looking.
@@ -147,6 +147,6 @@ class Resolver:
             raise ModelUnavailableError("The service is shutting down.", retry_after=1)
 
 
-def _plain(request: PredictRequest) -> bool:
+def plain(request: PredictRequest) -> bool:
     """Whether a request is for whatever is in production."""
     return request.version is None and request.stage in (None, Stage.PRODUCTION)

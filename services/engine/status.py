@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from services.registry.catalogue import Stage
 
+# Where a model is predicted.
+IN_PROCESS, WORKERS = "in_process", "workers"
+
 
 class State(StrEnum):
     """Where a model, or a version of it, is in its life."""
@@ -84,7 +87,7 @@ class ModelStatus:
         serving: version that answers requests which name none.
         wanted: version that should: the one in production.
         failure: of the wanted version.
-        placement: where it is predicted.
+        placement: where it is predicted: `IN_PROCESS` or by `WORKERS`.
     """
 
     name: str
@@ -95,7 +98,7 @@ class ModelStatus:
     wanted: str | None
     versions: tuple[VersionStatus, ...]
     failure: FailureStatus | None = None
-    placement: str = "in_process"
+    placement: str = IN_PROCESS
 
     @property
     def serves(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from services.core.signature import Signature
+from services.families._packing import Packing
 
 if TYPE_CHECKING:
     from services.core.settings import Settings
@@ -116,10 +117,7 @@ class Model(ABC):
         return []
 
     def warm(self) -> None:
-        """Run once through every code path that the first request would otherwise pay for.
-
-        The engine replays the artifact's example after it.
-        """
+        """Run once through all that the first request would pay for; the example is next."""
         return
 
     def close(self) -> None:
@@ -207,7 +205,7 @@ class Gates:
     latency: float = 0.25
 
 
-class Family(ABC):
+class Family(Packing, ABC):
     """A kind of model that Slipway can serve.
 
     Attributes:

@@ -63,7 +63,7 @@ class Journal:
         self._closing = False
         self.writer = new_id()
         try:
-            self._folder, self._held = _make_folder(Places(settings.data_dir).journal, self.writer)
+            self._folder, self._held = make_folder(Places(settings.data_dir).journal, self.writer)
             self._begin()
         except OSError as error:
             raise _unwritable(error) from error
@@ -271,8 +271,12 @@ def _full() -> LedgerFullError:
     )
 
 
-def _make_folder(journal: Path, writer: str) -> tuple[Path, int]:
-    """Make a writer's folder, with its lock already held when it appears under its name."""
+def make_folder(journal: Path, writer: str) -> tuple[Path, int]:
+    """Make a writer's folder, with its lock already held when it appears under its name.
+
+    Raises:
+        OSError: it cannot be made.
+    """
     journal.mkdir(parents=True, exist_ok=True)
     draft, folder = journal / f".{writer}", journal / writer
     draft.mkdir()

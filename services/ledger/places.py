@@ -41,6 +41,11 @@ class Places:
         return self.root / "shipper.lock"
 
     @property
+    def folder_id(self) -> Path:
+        """By which this folder is known where several machines have one database."""
+        return self.root / "folder.id"
+
+    @property
     def database(self) -> Path:
         """SQLite, where LEDGER_DATABASE_URL names nothing else."""
         return self.root / "ledger.db"

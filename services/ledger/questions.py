@@ -11,8 +11,9 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection as Connection
 
 from services.core.errors import ConflictError
-from services.ledger.database import index, lookup, runs
+from services.ledger.database import index, job_records, jobs, lookup, runs
 from services.ledger.database.feedback import Feedback, add_feedback, of_prediction
+from services.ledger.database.job_rows import Job
 from services.ledger.database.tables import SENT
 from services.ledger.lookup import Found
 from services.ledger.records import day, parse
@@ -26,14 +27,16 @@ class Looked:
     """What the database says of an id.
 
     Attributes:
-        found: None where the prediction is not indexed (yet, or any more).
+        found: None where the prediction is not in the database (yet, or any more).
         indexed: how far segments are indexed, in bytes, by writer and number.
         feedback: it may be there before the prediction.
+        job: that makes the prediction, or made it; None where it was made at once.
     """
 
     found: Found | None
     indexed: Mapping[tuple[str, int], int]
     feedback: list[Feedback]
+    job: Job | None = None
 
 
 def look(connection: Connection, prediction_id: str) -> Looked:
@@ -41,13 +44,17 @@ def look(connection: Connection, prediction_id: str) -> Looked:
     # In this order: what is indexed in between is found by one of the two.
     progress = index.all_progress(connection)
     indexed = {segment: one.indexed_to for segment, one in progress.items()}
+    job = jobs.get(connection, prediction_id)
+    # A job's record leaves for the index, and is there before it is gone from here.
+    waiting = job_records.get(connection, prediction_id)
     row = lookup.find(connection, prediction_id)
     feedback = of_prediction(connection, prediction_id)
     if row is None:
-        return Looked(None, indexed, feedback)
+        found = None if waiting is None else Found(parse(waiting), feedback=feedback)
+        return Looked(found, indexed, feedback, job)
     record = parse(row.record)
     run = runs.serving_run(connection, record.model, record.version, day(record))
-    return Looked(Found(record, run, row.trace_state == SENT, feedback), indexed, feedback)
+    return Looked(Found(record, run, row.trace_state == SENT, feedback), indexed, feedback, job)
 
 
 def keep(connection: Connection, given: Sequence[Feedback]) -> tuple[list[Feedback], bool]:

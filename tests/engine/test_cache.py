@@ -138,8 +138,11 @@ def test_what_cannot_be_given_back_exactly_is_not_kept(output: Any) -> None:
 
 def test_an_address_that_is_none(make_settings: MakeSettings) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        open_cache(make_settings(cache="redis", redis_url="nonsense"))
+        open_cache(make_settings(cache="redis", redis_url="redis://here:nowhere/0"))
     assert caught.value.where == "REDIS_URL"
+    with pytest.raises(ConfigurationError) as caught:
+        open_cache(make_settings(cache="redis", cache_redis_url="redis://here:nowhere/0"))
+    assert caught.value.where == "CACHE_REDIS_URL"
 
 
 async def test_redis_keeps_answers_for_other_processes(

@@ -15,10 +15,13 @@ from services.core.errors import (
     PredictionFailedError,
     SlipwayError,
 )
+from services.core.ids import new_id
 from services.core.metrics import Metrics
 from services.engine.engine import Engine
 from services.engine.messages import PredictRequest
 from services.engine.status import State
+from services.ledger.jobrecorder import JobRecorder
+from services.ledger.making import Making
 from services.ledger.places import Places
 from services.ledger.recorder import Recorder
 from services.ledger.records import Record, parse
@@ -31,12 +34,15 @@ from tests.support.numbers import Numbers, until
 pytestmark = pytest.mark.anyio
 
 MakeRecorded = Callable[..., Any]
+# This model breaks on it.
+_BROKEN = {"features": [float("inf")]}
 
 
 class Recorded(Numbers):
     """An engine of numbers whose predictions are recorded."""
 
     data_dir: Path
+    recorder: Any
 
     def records(self) -> list[Record]:
         return [parse(payload) for payload in all_payloads(self.data_dir)]
@@ -48,14 +54,19 @@ async def make(
 ) -> AsyncIterator[MakeRecorded]:
     engines = []
 
-    async def make(version: dict[str, Any] | None = None, **settings: Any) -> Recorded:
+    async def make(
+        version: dict[str, Any] | None = None,
+        kind: Callable[..., Making] = Recorder,
+        **settings: Any,
+    ) -> Recorded:
         family = NumberFamily()
         made = make_settings(**{"shutdown_grace": 5, "cache": "off", **settings})
-        engine = Engine(made, {"numbers": family}, metrics, shelves, Recorder(made, metrics))
+        recorder = kind(made, metrics)
+        engine = Engine(made, {"numbers": family}, metrics, shelves, recorder)
         engines.append(engine)
         engine.start()
         numbers = Recorded(engine, family, shelves)
-        numbers.data_dir = tmp_path
+        numbers.data_dir, numbers.recorder = tmp_path, recorder
         shelves.add("2", **(version or {}))
         await numbers.promote("2")
         await until(lambda: state(engine, "adder") is State.READY)
@@ -201,3 +212,43 @@ async def test_an_engine_that_closes_seals_its_journal(make: MakeRecorded, tmp_p
     await numbers.engine.close()
     (folder,) = Places(tmp_path).journal.iterdir()
     assert sorted(path.name for path in folder.iterdir()) == ["00000001.log", "lock"]
+
+
+async def test_a_job_is_given_the_record_under_its_own_id(make: MakeRecorded) -> None:
+    numbers = await make(kind=JobRecorder)
+    wanted = new_id()
+    result = await numbers.engine.predict(_ask(1, 2, mode="async", id=wanted))
+    assert result.id == wanted
+    found = parse(numbers.recorder.pop(wanted))
+    assert (found.id, found.mode, found.status) == (wanted, "async", "succeeded")
+    assert numbers.recorder.pop(wanted) is None
+    assert not all_payloads(numbers.data_dir), "it stands in no journal yet"
+
+
+async def test_a_job_that_fails_too(make: MakeRecorded) -> None:
+    numbers = await make(kind=JobRecorder)
+    for payload, code in (({"features": ["x"]}, "invalid_input"), (_BROKEN, "prediction_failed")):
+        wanted = new_id()
+        with pytest.raises(SlipwayError):
+            await numbers.engine.predict(PredictRequest("adder", payload, id=wanted))
+        found = parse(numbers.recorder.pop(wanted))
+        assert found.error is not None
+        assert (found.status, found.error["code"]) == ("failed", code)
+    unknown = new_id()
+    with pytest.raises(NotFoundError):
+        await numbers.engine.predict(PredictRequest("nobody", {}, id=unknown))
+    assert numbers.recorder.pop(unknown) is None
+
+
+async def test_a_job_that_is_canceled_too(make: MakeRecorded) -> None:
+    numbers = await make({"seconds": 0.02}, kind=JobRecorder)
+    gate = Gate()
+    numbers.family.hooks.infer = gate
+    wanted = new_id()
+    asked = asyncio.create_task(numbers.engine.predict(_ask(1, id=wanted)))
+    await gate.wait_until_reached()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    gate.open.set()
+    assert parse(numbers.recorder.pop(wanted)).status == "canceled"

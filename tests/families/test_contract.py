@@ -18,6 +18,7 @@ from services.core.errors import InvalidInputError
 from services.core.settings import Settings, load_settings
 from services.families import discover
 from services.families.base import Family, Model, Picture, TrainableFamily, predict
+from tests.families.queue import through_a_queue
 from tests.families.small import Trained, train
 from tests.families.throw_away import THROW_AWAY
 
@@ -233,6 +234,18 @@ def test_cache_keys_tell_payloads_apart(trained: Any, name: str) -> None:
     assert keys[0] == keys[-1]
     if len(keys) == 3 and keys[0] is not None:
         assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_outputs_gothrough_a_queue(trained: Any, name: str) -> None:
+    done: Trained = trained(name)
+    example = done.family.unpack_payload(
+        *through_a_queue(done.family.pack_payload(done.fitted.example))
+    )
+    output = predict(done.model, example)
+    found = done.family.unpack_output(*through_a_queue(done.family.pack_output(output)))
+    assert type(found) is type(output)
+    assert repr(found) == repr(output)
 
 
 @pytest.mark.parametrize("name", TRAINABLE)

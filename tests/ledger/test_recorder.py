@@ -16,8 +16,9 @@ from services.core.metrics import Metrics
 from services.core.origin import REQUEST_ID
 from services.families.base import Picture
 from services.ledger import blobs
+from services.ledger.making import Made
 from services.ledger.places import Places
-from services.ledger.recorder import Made, Recorder
+from services.ledger.recorder import Recorder
 from services.ledger.records import Record, day, parse, trace_id
 from tests.conftest import MakeSettings
 from tests.ledger.journals import all_payloads

@@ -4,21 +4,26 @@ Network and checkpoints are compatible with Detectron2. Importing this package d
 torch; loading a model does.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from services.families._picture_packing import PicturePacking
 from services.families.base import Artifact, Family, Model
+from services.families.cutler import packed
+from services.families.cutler.schema import SegmentationInput
 
 if TYPE_CHECKING:
     from services.core.settings import Settings
 
 
-class CutlerFamily(Family):
+class CutlerFamily(PicturePacking, Family):
     """Serves CutLER checkpoints and the bundled segmenter."""
 
     name = "cutler"
     task = "instance-segmentation"
     model_name = "cutler"
     takes = "picture"
+    payload_type = SegmentationInput
 
     def open(self, artifact: Artifact, settings: "Settings") -> Model:
         """Load weights and configuration of a version, in the precision that the settings say."""
@@ -31,6 +36,25 @@ class CutlerFamily(Family):
         from services.families.cutler.files import builtin
 
         return builtin(settings)
+
+    def pack_payload(self, payload: Any) -> tuple[dict[str, Any], bytes]:
+        """Return what is wanted of the picture, and its file; see `Packing`."""
+        if isinstance(payload, SegmentationInput):
+            return packed.payload(payload)
+        return super().pack_payload(payload)
+
+    def unpack_payload(self, about: Mapping[str, Any], data: bytes) -> Any:
+        """Return the payload that was packed."""
+        found = packed.payload_from(about, data)
+        return super().unpack_payload(about, data) if found is None else found
+
+    def pack_output(self, output: Any) -> tuple[dict[str, Any], bytes | None]:
+        """Return the objects with their masks, and the picture that was drawn."""
+        return packed.output(output)
+
+    def unpack_output(self, about: Mapping[str, Any], data: bytes | None) -> Any:
+        """Return the `Segmentation` that was packed."""
+        return packed.output_from(about, data)
 
 
 FAMILY = CutlerFamily()

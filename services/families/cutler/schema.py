@@ -1,11 +1,14 @@
 """Input and output of the CutLER family."""
 
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from services.families.base import Picture
+
+if TYPE_CHECKING:
+    # A family is found without it, in every command.
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,6 @@ class RawInstances:
         masks: float32 [N, M, M], mask probabilities inside each box (M = 28).
     """
 
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    masks: NDArray[np.float32]
+    boxes: "NDArray[np.float32]"
+    scores: "NDArray[np.float32]"
+    masks: "NDArray[np.float32]"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from services.families._picture_packing import PicturePacking
 from services.families.base import (
     Artifact,
     Fitted,
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from services.core.settings import Settings
 
 
-class ShapesFamily(TrainableFamily):
+class ShapesFamily(PicturePacking, TrainableFamily):
     """A small convolutional network, trained on generated drawings or on a folder of pictures."""
 
     name = "shapes"

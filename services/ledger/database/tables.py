@@ -33,21 +33,28 @@ metadata = MetaData(
 
 
 class JsonText(TypeDecorator[Any]):
-    """Any JSON value, as it came: SQLite would take a JSON column's 4.0 for 4."""
+    """Any JSON value, as it came: SQLite would take a JSON column's 4.0 for 4.
+
+    Where a column may be empty, None is NULL; else it is the JSON value.
+    """
 
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+    def __init__(self, *, none_as_null: bool = False) -> None:
+        super().__init__()
+        self.none_as_null = none_as_null
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """Return what the column holds."""
-        return json.dumps(value)
+        return None if value is None and self.none_as_null else json.dumps(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Return what it meant."""
         return None if value is None else json.loads(value)
 
 
-# `trace_state` of a prediction, `state` of a feedback.
+# `trace_state` of a prediction, `state` of a feedback. What jobs need is in `job_tables.py`.
 UNSENT, SENT, THINNED, REFUSED = 0, 1, 2, 3
 PENDING, SENDING, ATTACHED, FAILED = 0, 1, 2, 3
 # The condition of those that MLflow does not have yet; an index holds just them.
@@ -171,57 +178,6 @@ feedback = Table(
     Column("last_error", String(500)),
     Index("ix_feedback_prediction", "prediction_id", "number"),
     Index("ix_feedback_open", "number", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
-)
-
-# `state` of a job. Those below SUCCEEDED are open: something is still to be done.
-QUEUED, RUNNING, SUCCEEDED, JOB_FAILED, CANCELED, EXPIRED, DEAD = range(7)
-OPEN_JOB = f"state < {SUCCEEDED}"
-
-# Work that was accepted. What is large (`payload`, a long result) lies among the blobs.
-jobs = Table(
-    "jobs",
-    metadata,
-    # Counts arrivals: the order of a queue.
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
-    Column("id", String(36), nullable=False, unique=True),
-    Column("queue", String(16), nullable=False),
-    # What is done (`predict`, `train`), and to what: a model's or a family's name.
-    Column("task", String(32), nullable=False),
-    Column("subject", String(256), nullable=False),
-    Column("caller", String(128)),
-    Column("request_id", String(128)),
-    # Of whom it is and which key, with a digest of what was asked for under it.
-    Column("key", String(256), unique=True),
-    Column("fingerprint", String(64), nullable=False),
-    Column("options", JsonText, nullable=False),
-    Column("payload", String(96)),
-    Column("created", BigInteger, nullable=False),
-    # Nobody begins it from then on.
-    Column("expires", BigInteger),
-    Column("state", SmallInteger, nullable=False, default=QUEUED),
-    # When a message about it was last given to the broker; null: none is on its way.
-    Column("published", BigInteger),
-    Column("attempts", Integer, nullable=False, default=0),
-    # Grows with each lease: who has an older one is no longer who works on it.
-    Column("token", BigInteger, nullable=False, default=0),
-    Column("worker", String(128)),
-    Column("leased_until", BigInteger),
-    Column("cancel", Boolean, nullable=False, default=False),
-    Column("started", BigInteger),
-    Column("completed", BigInteger),
-    Column("progress", JsonText),
-    Column("result", JsonText),
-    Column("error", JsonText),
-    Index(
-        "ix_jobs_open",
-        "queue",
-        "state",
-        "number",
-        sqlite_where=text(OPEN_JOB),
-        postgresql_where=text(OPEN_JOB),
-    ),
-    Index("ix_jobs_created", "created"),
-    Index("ix_jobs_task", "task", "created"),
 )
 
 # Counters that outlive a process: `traces_sent`, `traces_thinned`, `rows_stored`, ...

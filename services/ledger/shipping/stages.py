@@ -8,6 +8,7 @@ from services.ledger.shipping.annotated import Annotated
 from services.ledger.shipping.feedback import FeedbackStage
 from services.ledger.shipping.finishing import Finishing
 from services.ledger.shipping.indexing import Indexing
+from services.ledger.shipping.jobrecords import JobRecords
 from services.ledger.shipping.lane import Stage
 from services.ledger.shipping.parquet import Parquet
 from services.ledger.shipping.traces import Traces
@@ -21,6 +22,8 @@ _SOON, _NORMAL, _SELDOM = 0.25, 1.0, 5.0
 def stages(settings: Settings, database: Database, places: Places) -> list[tuple[Stage, float]]:
     """Return every stage, and the seconds that it rests when there is nothing to do."""
     return [
+        # Made before any other begins: it settles what the last shipper left half done.
+        (JobRecords(settings, database, places), _SOON),
         (Indexing(settings, database, places), _SOON),
         (Traces(settings, database, places), _NORMAL),
         (Parquet(settings, database, places), _NORMAL),

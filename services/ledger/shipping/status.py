@@ -17,6 +17,8 @@ _NOTHING: dict[str, Any] = {
     "pending_bytes": 0,
     "oldest_seconds": 0.0,
     "unindexed_bytes": 0,
+    "job_records": 0,
+    "job_records_seconds": 0.0,
     "traces_sent": 0,
     "traces_thinned": 0,
     "traces_refused": 0,
@@ -39,6 +41,9 @@ def compose(lanes: Sequence[Lane]) -> dict[str, Any]:
     found = {**_NOTHING, "pid": os.getpid(), "time": time.time()}
     for lane in lanes:
         found |= lane.numbers
+    # Those of jobs are pending before they are in a journal.
+    found["pending"] += found["job_records"]
+    found["oldest_seconds"] = max(found["oldest_seconds"], found["job_records_seconds"])
     # Until these have looked, the zeros above mean nothing.
     looked = {lane.name for lane in lanes if lane.numbers}
     found["ready"] = looked.issuperset(_FIRST)

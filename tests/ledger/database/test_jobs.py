@@ -8,18 +8,20 @@ import pytest
 
 from services.core.errors import ConflictError
 from services.core.ids import new_id
-from services.ledger.database import job_upkeep, jobs
-from services.ledger.database.jobs import Job, NewJob
-from services.ledger.database.opening import Database
-from services.ledger.database.tables import (
+from services.ledger.database import job_adding, job_upkeep, jobs
+from services.ledger.database.job_rows import (
     CANCELED,
     DEAD,
     EXPIRED,
     JOB_FAILED,
+    MOST_ATTEMPTS,
     QUEUED,
     RUNNING,
     SUCCEEDED,
+    Job,
+    NewJob,
 )
+from services.ledger.database.opening import Database
 
 NOW = 1_763_740_800_000_000
 SECOND = 1_000_000
@@ -35,12 +37,13 @@ def wanted(**values: Any) -> NewJob:
 
 def add(database: Database, **values: Any) -> Job:
     with database.begin() as connection:
-        return jobs.add(connection, wanted(**values))[0]
+        return job_adding.add(connection, wanted(**values))[0]
 
 
 def take(database: Database, job: Job, *, now: int = NOW, seconds: int = 10) -> Job | None:
     with database.begin() as connection:
-        return jobs.take(connection, job.id, "worker-1", now, now + seconds * SECOND)
+        found = jobs.take(connection, job.id, "worker-1", now, now + seconds * SECOND)
+    return found[0] if found else None
 
 
 def taken(database: Database, job: Job, **values: int) -> Job:
@@ -61,9 +64,14 @@ def finish(database: Database, job: Job, state: int = SUCCEEDED, **values: Any) 
         return jobs.finish(connection, job.id, job.token, state, NOW + 5, **values)
 
 
-def upkeep(database: Database, now: int, stale: int = 0) -> job_upkeep.Upkeep:
+def upkeep(database: Database, now: int) -> job_upkeep.Upkeep:
     with database.begin() as connection:
-        return job_upkeep.reconcile(connection, now, stale)
+        needed = job_upkeep.due(connection, now)
+        done = job_upkeep.reconcile(connection, now)
+        assert needed == (done != job_upkeep.Upkeep())
+        assert len(done.ended) == done.dead + done.canceled + done.expired
+        assert len(done.queued) == done.requeued
+        return done
 
 
 def test_the_life_of_a_job(database: Database) -> None:
@@ -93,21 +101,21 @@ def test_the_life_of_a_job(database: Database) -> None:
 def test_one_key_is_one_job(database: Database) -> None:
     first = add(database, key="ada:1")
     with database.begin() as connection:
-        found, is_new = jobs.add(connection, wanted(key="ada:1"))
+        found, is_new = job_adding.add(connection, wanted(key="ada:1"))
         assert (found, is_new) == (first, False)
-        again, is_new = jobs.add(connection, wanted(id=first.id, key="ada:1"))
-        assert (again.id, is_new) == (first.id, True)
+        again, is_new = job_adding.add(connection, wanted(id=first.id, key="ada:1"))
+        assert (again.id, is_new) == (first.id, False)
     with pytest.raises(ConflictError), database.begin() as connection:
-        jobs.add(connection, wanted(key="ada:1", fingerprint="0" * 64))
+        job_adding.add(connection, wanted(key="ada:1", fingerprint="0" * 64))
     with pytest.raises(ConflictError), database.begin() as connection:
-        jobs.add(connection, wanted(id=first.id, fingerprint="0" * 64))
+        job_adding.add(connection, wanted(id=first.id, fingerprint="0" * 64))
     assert add(database, key="bob:1").id != first.id
 
 
 def test_a_hundred_at_once_with_one_key(database: Database) -> None:
     def ask(_: int) -> tuple[str, bool]:
         with database.begin() as connection:
-            job, is_new = jobs.add(connection, wanted(key="same"))
+            job, is_new = job_adding.add(connection, wanted(key="same"))
             return job.id, is_new
 
     with ThreadPoolExecutor(8) as pool:
@@ -142,7 +150,7 @@ def test_a_lease_that_ran_out_counts_no_more(database: Database) -> None:
 
 def test_after_three_attempts_it_is_dead_until_somebody_says_otherwise(database: Database) -> None:
     job, other, now = add(database), add(database), NOW
-    for attempt in range(job_upkeep.MOST_ATTEMPTS):
+    for attempt in range(MOST_ATTEMPTS):
         assert now_is(database, job).attempts == attempt
         taken(database, job, now=now)
         now += 11 * SECOND
@@ -153,8 +161,8 @@ def test_after_three_attempts_it_is_dead_until_somebody_says_otherwise(database:
     assert dead.error["code"] == "worker_lost"
     assert now_is(database, other).state == QUEUED
     with database.begin() as connection:
-        assert jobs.again(connection, job.id, now)
-        assert not jobs.again(connection, other.id, now)
+        assert jobs.again(connection, job.id, now) is not None
+        assert jobs.again(connection, other.id, now) is None
     revived = now_is(database, job)
     assert (revived.state, revived.attempts, revived.error) == (QUEUED, 0, None)
     assert taken(database, job, now=now).token == 4
@@ -217,13 +225,22 @@ def test_what_is_past_its_time_never_runs(database: Database) -> None:
 
 
 def test_a_message_that_was_lost_is_sent_again(database: Database) -> None:
-    job = add(database)
+    job, other, held = add(database), add(database), add(database)
     with database.begin() as connection:
-        jobs.published(connection, [job.id], NOW)
-    assert upkeep(database, NOW + 1, stale=NOW) == job_upkeep.Upkeep()
-    assert upkeep(database, NOW + 2, stale=NOW + 1) == job_upkeep.Upkeep(stale=1)
+        jobs.published(connection, [job.id, held.id], NOW)
+        jobs.published(connection, [other.id], NOW + 9)
+    taken(database, held)
+    with database.begin() as connection:
+        assert job_upkeep.unheard(connection, NOW) == {}
+        assert job_upkeep.unheard(connection, NOW + 1) == {"batch": 1}
+        assert job_upkeep.begun(connection) == {"batch": NOW}
+        assert job_upkeep.unpublish(connection, "training", NOW + 1, 10) == 0
+        assert job_upkeep.unpublish(connection, "batch", NOW + 1, 10) == 1
     with database.reading() as connection:
         assert [one.id for one in jobs.unpublished(connection, 10)] == [job.id]
+        assert jobs.unpublished(connection, 10, before=NOW) == []
+        assert job_upkeep.unpublished_count(connection) == 1
+        assert jobs.still_unpublished(connection, [job.id, other.id, held.id]) == {job.id}
 
 
 def test_queues_are_counted(database: Database) -> None:
@@ -240,8 +257,8 @@ def test_queues_are_counted(database: Database) -> None:
         ]
         assert job_upkeep.ahead(connection, "training", other.number) == 0
     assert found == [
-        job_upkeep.Depth("batch", 2, 1, NOW + 1),
-        job_upkeep.Depth("training", 1, 0, NOW),
+        job_upkeep.Depth("batch", 2, 1, NOW + 1, 2),
+        job_upkeep.Depth("training", 1, 0, NOW, 1),
     ]
     assert held.id == first.id
 
@@ -253,7 +270,7 @@ def test_what_ended_long_ago_is_forgotten(database: Database) -> None:
     with database.begin() as connection:
         assert job_upkeep.forget(connection, NOW + 5, 10) == []
         assert job_upkeep.forget(connection, NOW + 6, 10) == [ended.id]
-        assert job_upkeep.payloads(connection, ["a", "b", "c"]) == {"b"}
+        assert job_upkeep.named(connection, ["a", "b", "c"]) == {"b"}
     with database.reading() as connection:
         assert jobs.get(connection, ended.id) is None
         assert jobs.get(connection, waiting.id) is not None

@@ -12,16 +12,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
 from services.core.settings import Settings
+from services.ledger.database.job_tables import jobs
 from services.ledger.database.migrations import FOLDER, REVISIONS, upgrade
 from services.ledger.database.opening import Database, open_database
-from services.ledger.database.tables import metadata
 from services.ledger.places import Places
 
 
 def test_the_tables_are_those_of_the_code(database: Database) -> None:
     with database.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
+        assert compare_metadata(context, jobs.metadata) == []
 
 
 def test_indices_hold_the_rows_that_the_code_says(database: Database) -> None:
@@ -35,11 +35,11 @@ def test_indices_hold_the_rows_that_the_code_says(database: Database) -> None:
         texts = [item.replace("::text", "") for item in found if "WHERE" in item]
     wanted = {
         str(index.name): str(index.dialect_options["sqlite"]["where"])
-        for table in metadata.tables.values()
+        for table in jobs.metadata.tables.values()
         for index in table.indexes
         if index.dialect_options["sqlite"]["where"] is not None
     }
-    assert len(texts) == len(wanted) == 7
+    assert len(texts) == len(wanted) == 13
     for name, condition in wanted.items():
         made = next(item for item in texts if f" {name} " in item)
         plain = made.partition("WHERE")[2].translate(str.maketrans("", "", '()"'))

@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from services.ledger.database.tables import metadata
+from services.ledger.database.job_tables import jobs
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=jobs.metadata,
     # SQLite undoes a failed step as a whole too, since `opening.py` begins the transaction.
     transactional_ddl=True,
 )
