@@ -1,0 +1,1 @@
+"""A door: the Celery app, its tasks and the beat."""
