@@ -25,7 +25,8 @@ from services.core.settings import get_settings
 from services.families.base import TrainableFamily
 
 if TYPE_CHECKING:
-    from services.training.sweep import SweepResult, Trial
+    from services.training.sweep import SweepResult
+    from services.training.trials import Trial
 
 
 def sweep(
@@ -37,6 +38,10 @@ def sweep(
         Literal["random", "tpe"],
         typer.Option(help="How to draw parameters: tpe learns from the runs before."),
     ] = "random",
+    parallel: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Trainings at once, each in a process of its own."),
+    ] = 1,
     seed: Seed = 0,
     data: Data = None,
     experiment_name: Experiment = None,
@@ -56,10 +61,11 @@ def sweep(
     with interruptible(), TrainingProgress(err, family.name) as progress:
 
         def told(trial: "Trial | None", number: int) -> None:
-            if trial is None:
+            if trial is None and parallel == 1:
                 progress.begin(f"run {number}/{num_runs}")
-            else:
-                progress.note(trial.error or figures(trial.metrics))
+            elif trial is not None:
+                which = "" if parallel == 1 else f"run {number}/{num_runs}: "
+                progress.note(which + (trial.error or figures(trial.metrics)))
 
         result = training.sweep(
             family,
@@ -69,6 +75,7 @@ def sweep(
             source=data,
             settings=settings,
             fixed=fixed,
+            parallel=parallel,
             register_best=register_best or wanted is not None or version is not None,
             stage=wanted,
             version_tag=version,

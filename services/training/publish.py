@@ -14,13 +14,17 @@ from services.families.base import Artifact, Family, Fitted
 from services.registry import flavor, opening
 from services.registry.catalogue import Stage, VersionRef
 from services.registry.client import mlflow_errors
+from services.registry.look import ref_of
 from services.registry.registry import Registry
+from services.registry.stages import Holders
 from services.training import environment
 
 if TYPE_CHECKING:
     from services.training.tracking import Desk
 
 _MODEL_VERSIONS = "mlflow.modelVersions"
+# The job that something was made for: a tag of runs and of registered versions.
+JOB_TAG = "slipway.job_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,14 @@ class Release:
         stage: where to move it; None: nowhere.
         version_tag: the user's own version, such as `1.0.0`, kept as the tag `version`.
         description: what is special about it.
+        job: for which it is registered, once: whoever does the job again finds what is there.
     """
 
     name: str
     stage: Stage | None = None
     version_tag: str | None = None
     description: str = ""
+    job: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,8 @@ def publish(
 ) -> VersionRef:
     """Register a model that was logged, and move it to a stage.
 
+    For a job there is one version, whoever else works on the same job at the same time.
+
     Args:
         model_uri: `models:/m-…`, as MLflow calls a logged model.
 
@@ -85,22 +93,66 @@ def publish(
         RegistryUnavailableError: MLflow does not answer. The message says so if the version was
             registered by then.
     """
-    actor = environment.user()
-    tags = {"slipway.family": family.name, "slipway.registered_by": actor}
-    if release.version_tag:
-        tags["version"] = release.version_tag
     registry = Registry(desk.settings, families.discover())
-    made = registry.register(
-        release.name, model_uri, run_id=run_id, tags=tags, description=release.description
-    )
-    _link(desk, model_uri, made)
-    if release.stage is None or release.stage is Stage.NONE:
+    made = _first(desk, release.job)
+    if made is None:
+        made = _register(desk, registry, run_id, family, model_uri, release)
+        _link(desk, model_uri, made)
+    return move(registry, made, release.stage)
+
+
+def move(registry: Registry, made: VersionRef, stage: Stage | None) -> VersionRef:
+    """Move a version that was just registered to a stage; None: leave it where it is.
+
+    Raises:
+        RegistryUnavailableError: MLflow does not answer; the message says that it is registered.
+    """
+    if stage is None or stage is Stage.NONE:
         return made
     try:
-        return registry.transition(made.name, made.version, release.stage, actor=actor)
+        return registry.transition(made.name, made.version, stage, actor=environment.user())
     except SlipwayError as error:
         error.message += f" Version {made.version} of {made.name} is registered, but not moved."
         raise
+
+
+def registered(desk: "Desk", job: str) -> list[VersionRef]:
+    """Return the versions that were registered for a job, the first one first.
+
+    Raises:
+        RegistryUnavailableError: MLflow does not answer.
+    """
+    with mlflow_errors():
+        found = desk.client.search_model_versions(f"tags.`{JOB_TAG}` = '{job}'")
+    return sorted((ref_of(one, Holders()) for one in found), key=lambda ref: int(ref.version))
+
+
+def _first(desk: "Desk", job: str | None) -> VersionRef | None:
+    return next(iter(registered(desk, job)), None) if job is not None else None
+
+
+def _register(
+    desk: "Desk",
+    registry: Registry,
+    run_id: str,
+    family: Family,
+    model_uri: str,
+    release: Release,
+) -> VersionRef:
+    tags = {"slipway.family": family.name, "slipway.registered_by": environment.user()}
+    if release.version_tag:
+        tags["version"] = release.version_tag
+    if release.job is not None:
+        tags[JOB_TAG] = release.job
+    made = registry.register(
+        release.name, model_uri, run_id=run_id, tags=tags, description=release.description
+    )
+    first = _first(desk, release.job) or made
+    if first.version != made.version:
+        # A worker that was thought lost did the same meanwhile: the first version stays.
+        with mlflow_errors("The model"):
+            desk.client.delete_model_version(made.name, made.version)
+    return first
 
 
 def _link(desk: "Desk", model_uri: str, made: VersionRef) -> None:

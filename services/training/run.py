@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from services.core.settings import Settings
 from services.families.base import Family, Fitted, Report, Split, TrainableFamily
 from services.registry.catalogue import Stage
 from services.training import environment
+from services.training.errand import Begun, Errand
 from services.training.judge import judge
 from services.training.parameters import complete
 from services.training.publish import Release, keep, publish
@@ -75,6 +76,7 @@ def train(
     experiment: str | None = None,
     report: Report | None = None,
     note: Note | None = None,
+    errand: Errand | None = None,
 ) -> TrainingResult:
     """Train a family and record the training in MLflow.
 
@@ -86,6 +88,7 @@ def train(
         version_tag: the user's own version (`1.0.0`), kept as the tag `version`.
         report: called after each epoch or round.
         note: called with a few words for each step besides.
+        errand: the job that it is done for.
 
     Raises:
         InvalidInputError: a parameter or the data cannot be used; no run is begun then.
@@ -94,12 +97,14 @@ def train(
     """
     chosen = complete(family, params)
     tell = note or _silent
+    errand = errand or Errand()
     desk = Desk.open(settings, experiment, family.experiment or family.name)
     with threads(settings.threads):
         tell("reading data")
         split = family.read(source, chosen)
         tell(f"{split.source}: {split.rows[0]} to learn from, {split.rows[1]} held out")
-        with TrainingRun(desk, name=run_name, tags=tags(family)) as run:
+        with TrainingRun(desk, name=run_name, tags=tags(family) | errand.tags) as run:
+            errand.begun(Begun(desk.name, run.id, desk.link(run.id)))
             begin(run, split, chosen, seed)
             fitted, seconds = fit(family, split, chosen, seed, run, report)
             tell("saving, opening and judging the model")
@@ -107,26 +112,26 @@ def train(
             with keep(desk, run.id, family, fitted, name) as kept:
                 metrics = judge(family, kept.artifact, split.held_out, settings)
             run.final({**metrics, "training_seconds": seconds})
-            version = None
-            if register:
-                tell(f"registering {name}")
-                release = Release(name, stage, version_tag, description)
-                version = publish(desk, run.id, family, kept.uri, release)
-    return TrainingResult(
-        family=family.name,
-        experiment=desk.name,
-        run_id=run.id,
-        link=desk.link(run.id),
-        params=chosen,
-        seed=seed,
-        metrics=metrics,
-        seconds=seconds,
-        model_uri=kept.uri,
-        data_digest=split.digest,
-        name=name,
-        version=None if version is None else version.version,
-        stage=None if version is None else version.stage,
-    )
+            result = TrainingResult(
+                family=family.name,
+                experiment=desk.name,
+                run_id=run.id,
+                link=desk.link(run.id),
+                params=chosen,
+                seed=seed,
+                metrics=metrics,
+                seconds=seconds,
+                model_uri=kept.uri,
+                data_digest=split.digest,
+                name=name,
+            )
+            if not register:
+                return result
+            tell(f"registering {name}")
+            release = Release(name, stage, version_tag, description, errand.id)
+            errand.keep(run, result.as_json())
+            version = publish(desk, run.id, family, kept.uri, release)
+    return replace(result, version=version.version, stage=version.stage)
 
 
 def tags(family: Family) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ _MOST_METRICS = 1000
 _MOST_PARAMS = 100
 _LONGEST_PARAM = 6000
 _FLUSH_SECONDS = 1.0
+# What a run that ended badly is told about it.
+ERROR_TAG = "slipway.error"
+# Runs that this process has begun and not ended.
+_UNDER_WAY: "dict[str, MlflowClient]" = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Desk:
             RegistryUnavailableError: MLflow does not answer.
             ConflictError: the experiment was deleted in MLflow, and can be restored there.
         """
-        name = experiment or settings.mlflow_experiment_name or settings.experiment_name or default
+        name = experiment_name(settings, experiment, default)
         uri = settings.tracking_uri
         if not urlsplit(uri).netloc:
             embedded.folder(settings.data_dir).mkdir(parents=True, exist_ok=True)
@@ -75,6 +80,29 @@ class Desk:
         host = uri.netloc.rpartition("@")[2]  # a password in the address is nobody's business
         path = uri.path.rstrip("/")
         return f"{uri.scheme}://{host}{path}/#/experiments/{self.id}/runs/{run}"
+
+
+def experiment_name(settings: Settings, asked: str | None, default: str) -> str:
+    """Return the name of the experiment: as asked for, else as set, else the family's own."""
+    return asked or settings.mlflow_experiment_name or settings.experiment_name or default
+
+
+def abandon(why: str, seconds: float) -> None:
+    """Mark every run that is under way here as KILLED, taking at most so many seconds.
+
+    For a process that is about to be ended in the middle of what it does, by another of its
+    threads.
+    """
+
+    def kill() -> None:
+        for run, client in list(_UNDER_WAY.items()):
+            client.set_terminated(run, "KILLED")
+            client.set_tag(run, ERROR_TAG, why)
+
+    # MLflow may not answer, and whoever asks for this does not wait.
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    thread.join(seconds)
 
 
 def _quiet() -> None:
@@ -135,6 +163,7 @@ class TrainingRun:
         with mlflow_errors():
             run = desk.client.create_run(desk.id, tags=dict(tags), run_name=name)
         self.id: str = run.info.run_id
+        _UNDER_WAY[self.id] = desk.client
         self._waiting: list[Metric] = []
         self._flushed = time.monotonic()
         self._last_step = 0
@@ -148,17 +177,31 @@ class TrainingRun:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
-            self.flush()
-            with mlflow_errors():
-                self._client.set_terminated(self.id, "FINISHED")
-            return
+        self.end(error)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End it: as a context does, for those that are none.
+
+        Raises:
+            RegistryUnavailableError: it went well, and MLflow cannot be told.
+        """
+        try:
+            if error is None:
+                self.flush()
+                with mlflow_errors():
+                    self._client.set_terminated(self.id, "FINISHED")
+            else:
+                self._end_badly(error)
+        finally:
+            _UNDER_WAY.pop(self.id, None)
+
+    def _end_badly(self, error: BaseException) -> None:
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
         try:
+            self._client.set_terminated(self.id, status)
             # A message of Slipway's own holds no data; any other exception's might.
             told = error.message if isinstance(error, SlipwayError) else type(error).__name__
-            self._client.set_tag(self.id, "slipway.error", told)
-            self._client.set_terminated(self.id, status)
+            self._client.set_tag(self.id, ERROR_TAG, told)
         except Exception as second:
             error.add_note(f"MLflow was not told that the run {status}: {type(second).__name__}")
 

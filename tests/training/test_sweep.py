@@ -11,7 +11,9 @@ from services.core.settings import Settings
 from services.families.base import Fitted, Report, Split
 from services.registry.catalogue import Stage
 from services.registry.registry import Registry
+from services.training import sweep as sweeping
 from services.training.sweep import SweepResult, sweep
+from services.training.trials import Here
 from tests.conftest import MakeSettings
 from tests.training.store import client
 from tests.training.toy import FAMILY, ToyFamily, found
@@ -76,6 +78,26 @@ def test_the_same_seed_gives_the_same_sweep(toy: Sweep, sampler: str) -> None:
     one, two = toy(sampler=sampler, seed=5), toy(sampler=sampler, seed=5)
     assert told(one) == told(two)
     assert told(one) != told(toy(sampler=sampler, seed=6))
+
+
+@pytest.mark.parametrize(("sampler", "same"), [("random", True), ("tpe", False)])
+def test_rounds_change_what_is_drawn_only_where_it_is_learned_from(
+    toy: Sweep, monkeypatch: pytest.MonkeyPatch, sampler: str, same: bool
+) -> None:
+    """Trials at once are drawn together; what runs them is of no account here."""
+    monkeypatch.setattr(
+        sweeping, "_runner", lambda ground, params, parallel, report: Here(ground, report)
+    )
+
+    def drawn(parallel: int) -> list[Any]:
+        fixed = {"pause": 0.0, "rounds": 1}
+        result = toy(runs=14, sampler=sampler, parallel=parallel, fixed=fixed)
+        assert [trial.number for trial in result.trials] == list(range(1, 15))
+        return [trial.params for trial in result.trials]
+
+    alone, rounds = drawn(1), drawn(4)
+    assert rounds == drawn(4)
+    assert (alone == rounds) is same
 
 
 def test_what_is_given_is_not_varied(toy: Sweep) -> None:
