@@ -11,7 +11,8 @@ from starlette.responses import Response
 from services.core.errors import PredictionFailedError
 from services.core.logging import get_logger
 from services.engine.messages import PredictResult
-from services.families.cutler.schema import Instance, Segmentation
+from services.families.cutler.schema import Segmentation
+from services.families.cutler.shown import instance_of
 from services.gateway.reply import Reply
 
 _log = get_logger(__name__)
@@ -23,51 +24,49 @@ def prediction(result: PredictResult, settings_threshold: float) -> Response:
     Args:
         settings_threshold: the threshold that counted, where the output is objects in a picture.
     """
-    output = result.output
-    if isinstance(output, Segmentation):
-        return objects(result, settings_threshold)
-    body: dict[str, Any] = dict(output) if isinstance(output, Mapping) else {"predictions": output}
-    return _response(result, body | provenance(result))
+    return _response(result, body_of(result, settings_threshold))
 
 
 def objects(result: PredictResult, threshold: float) -> Response:
     """Answer with the objects found in a picture."""
+    return _response(result, _objects(result, threshold) | provenance(result))
+
+
+def body_of(
+    result: PredictResult, threshold: float, made: datetime | None = None
+) -> dict[str, Any]:
+    """Return what `prediction` answers with; `made` says when, if that was not just now."""
+    output = result.output
+    if isinstance(output, Segmentation):
+        return _objects(result, threshold) | provenance(result, made)
+    body: dict[str, Any] = dict(output) if isinstance(output, Mapping) else {"predictions": output}
+    return body | provenance(result, made)
+
+
+def _objects(result: PredictResult, threshold: float) -> dict[str, Any]:
     found: Segmentation = result.output
     height, width = found.size
-    body = {
+    return {
         "success": True,
         "model": {"name": result.model.name, "version": result.model.version},
         "threshold": threshold,
         "image_size": {"height": height, "width": width},
         "num_instances": len(found.instances),
-        "instances": [_instance(instance) for instance in found.instances],
+        "instances": [instance_of(instance) for instance in found.instances],
         "image": None if found.image is None else base64.b64encode(found.image).decode(),
         "processing_time": result.seconds,
         "timings": result.timings,
     }
-    return _response(result, body | provenance(result))
 
 
-def json_of(output: Any) -> Any:
-    """Return an output of any family as JSON values: objects in a picture are a mapping too."""
-    if not isinstance(output, Segmentation):
-        return output
-    height, width = output.size
-    return {
-        "num_instances": len(output.instances),
-        "instances": [_instance(instance) for instance in output.instances],
-        "image_size": {"height": height, "width": width},
-    }
-
-
-def provenance(result: PredictResult) -> dict[str, Any]:
+def provenance(result: PredictResult, made: datetime | None = None) -> dict[str, Any]:
     """Which version answered, when, and under which id."""
     return {
         "prediction_id": result.id,
         "model_name": result.model.name,
         "model_version": result.model.version,
         "model_stage": result.stage.title,
-        "timestamp": datetime.now(UTC),
+        "timestamp": made or datetime.now(UTC),
     }
 
 
@@ -78,12 +77,3 @@ def _response(result: PredictResult, body: dict[str, Any]) -> Response:
         _log.error("answer is not JSON", model=result.model.name, version=result.model.version)
         raise PredictionFailedError("The model's answer is not JSON.") from error
     return Reply(encoded, result.id)
-
-
-def _instance(instance: Instance) -> dict[str, Any]:
-    return {
-        "box": instance.box,
-        "score": instance.score,
-        "area": instance.area,
-        "mask": instance.mask,
-    }

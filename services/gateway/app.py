@@ -16,9 +16,13 @@ from services.families.base import Family
 from services.gateway.choice import Choice
 from services.gateway.errors import install_error_handlers
 from services.gateway.middleware import wrap
+from services.gateway.placement import PlacedEngine
 from services.gateway.registry_desk import RegistryDesk
 from services.gateway.routes import install_routes
 from services.gateway.sentry import start_sentry
+from services.jobs.collector import JobCollector
+from services.jobs.desk import JobDesk
+from services.jobs.watch import JobWatch
 from services.ledger.collector import LedgerCollector
 from services.ledger.recorder import Recorder
 
@@ -50,7 +54,13 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
     recorder = Recorder(settings, metrics) if settings.ledger else None
     if settings.ledger:
         metrics.registry.register(LedgerCollector(settings))
-    engine = Engine(settings, families, metrics, desk.registry, recorder)
+    watch = _job_watch(settings, metrics)
+    jobs = JobDesk(settings, metrics)
+    engine: Engine
+    if settings.worker_models:
+        engine = PlacedEngine(settings, families, metrics, desk.registry, recorder, jobs)
+    else:
+        engine = Engine(settings, families, metrics, desk.registry, recorder)
     app = FastAPI(
         title="Slipway",
         version=__version__,
@@ -68,11 +78,22 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
     app.state.engine = engine
     app.state.families = families
     app.state.desk = desk
+    app.state.job_watch = watch
+    app.state.jobs = jobs
     app.state.choice = Choice(families, settings, engine)
     install_error_handlers(app)
     install_routes(app)
     app.state.front = wrap(app, settings, metrics, engine)
     return app
+
+
+def _job_watch(settings: Settings, metrics: Metrics) -> JobWatch | None:
+    """Return what looks at jobs, where there can be any; the metrics ask it too."""
+    if not settings.jobs or settings.redis_url is None:
+        return None
+    watch = JobWatch(settings)
+    metrics.registry.register(JobCollector(watch))
+    return watch
 
 
 def _shipper(settings: Settings) -> "ShipperThread | None":
@@ -91,12 +112,21 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
     desk: RegistryDesk = app.state.desk
     settings: Settings = app.state.settings
+    jobs: JobDesk = app.state.jobs
     engine.start()
+    jobs.start()
     desk.start(engine)
     shipper = _shipper(settings)
+    watch: JobWatch | None = app.state.job_watch
+    if watch is not None:
+        watch.look()
     yield
     if shipper is not None:
         await asyncio.to_thread(shipper.stop)
     # Not in a `finally`: a shutdown that is forced by a second signal must not wait here.
+    if watch is not None:
+        watch.close()
     await desk.close()
     await engine.close()
+    # Last: what waited for workers has been canceled by now.
+    await jobs.close()

@@ -13,10 +13,11 @@ from services.core.errors import (
     PredictionFailedError,
     SlipwayError,
 )
+from services.engine.apart import split
 from services.engine.engine import Engine
 from services.engine.messages import PredictRequest, PredictResult
 from services.families.cutler.schema import SegmentationInput
-from services.gateway import answers
+from services.families.cutler.shown import json_of
 
 MODE = "batch"
 # Pictures of one request that are under way at once, so that others get their turn.
@@ -101,7 +102,7 @@ async def pictures(
             except SlipwayError as error:
                 outcomes[index] = error
             else:
-                outcomes[index] = Answered(answers.json_of(result.output), result)
+                outcomes[index] = Answered(json_of(result.output), result)
 
     async with asyncio.TaskGroup() as group:
         for index in range(count):
@@ -202,30 +203,6 @@ class _Rows:
         error.where = _INPUTS.sub(place, where) if _INPUTS.match(where) else place
         error.message = error.message.replace("inputs[0]", place)
         self.outcomes[index] = error
-
-
-def split(output: Mapping[str, Any], count: int) -> list[dict[str, Any]] | None:
-    """Return the fields of each row of an answer to several; None: it cannot be taken apart.
-
-    `predictions` becomes `prediction`, and `probabilities` get the highest as `confidence` beside
-    them. `classes` are the same for every row and left out.
-    """
-    columns = {name: values for name, values in output.items() if name != "classes"}
-    if not all(isinstance(values, list) and len(values) == count for values in columns.values()):
-        return None
-    if "predictions" not in columns:
-        return None
-    found = []
-    for index in range(count):
-        own = {"prediction": columns["predictions"][index]}
-        for name, values in columns.items():
-            if name != "predictions":
-                own[name] = values[index]
-        scores = own.get("probabilities")
-        if isinstance(scores, list) and scores and all(type(one) is float for one in scores):
-            own["confidence"] = max(scores)
-        found.append(own)
-    return found
 
 
 def _checked(outcomes: Sequence[Outcome | None]) -> Outcomes:

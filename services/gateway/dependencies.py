@@ -1,7 +1,7 @@
 """What routes may ask the application for."""
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
 
@@ -12,6 +12,10 @@ from services.families.base import Family
 from services.gateway.choice import Choice
 from services.gateway.ledger_desk import LedgerDesk
 from services.gateway.registry_desk import RegistryDesk
+
+if TYPE_CHECKING:
+    from services.jobs.desk import JobDesk
+    from services.jobs.watch import JobWatch
 
 
 def get_engine(request: Request) -> Engine:
@@ -42,6 +46,16 @@ def get_desk(request: Request) -> RegistryDesk:
 def get_ledger(request: Request) -> LedgerDesk:
     """The predictions on record."""
     return cast(LedgerDesk, request.app.state.ledger_desk)
+
+
+def get_jobs(request: Request) -> "JobDesk":
+    """Where work is handed in that is done later, or by others."""
+    return cast("JobDesk", request.app.state.jobs)
+
+
+def get_job_watch(request: Request) -> "JobWatch | None":
+    """What looks at queues and workers; None where no jobs are accepted."""
+    return cast("JobWatch | None", request.app.state.job_watch)
 
 
 def get_families(request: Request) -> Mapping[str, Family]:

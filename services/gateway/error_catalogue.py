@@ -44,6 +44,7 @@ is answered in the third shape anywhere, for it has no address yet.
 | code | status | MLflow's code | again? |
 |---|---|---|---|
 """
+_NOT_SERVED = (".cli.", ".worker.", ".ledger.shipping.")
 _HIDDEN = """\
 ## What is not shown
 
@@ -75,8 +76,8 @@ def kinds() -> list[type[SlipwayError]]:
 
 def _below(kind: type[SlipwayError]) -> Iterator[type[SlipwayError]]:
     for child in kind.__subclasses__():
-        # The command line has kinds of its own, and so have the shipper and tests.
-        served = not any(room in child.__module__ for room in (".cli.", ".ledger.shipping."))
+        # The command line has kinds of its own, and so have workers, the shipper and tests.
+        served = not any(room in child.__module__ for room in _NOT_SERVED)
         if child.__module__.startswith("services.") and served:
             yield child
         yield from _below(child)

@@ -7,6 +7,7 @@ from services.core.errors import (
     ConflictError,
     DeadlineExceededError,
     InvalidInputError,
+    JobsUnavailableError,
     LedgerFullError,
     LedgerUnavailableError,
     ModelUnavailableError,
@@ -16,6 +17,7 @@ from services.core.errors import (
     PredictionFailedError,
     RegistryUnavailableError,
     SlipwayError,
+    TrainingFailedError,
     UnauthorizedError,
     UnsupportedMediaError,
 )
@@ -96,6 +98,11 @@ _ERRORS: tuple[tuple[SlipwayError, str | None], ...] = (
         ),
         None,
     ),
+    (
+        JobsUnavailableError("No jobs are accepted here: there are no workers.", where="REDIS_URL"),
+        None,
+    ),
+    (TrainingFailedError("The training gave no model."), None),
     (LedgerFullError("The prediction cannot be recorded now: no room is left."), _MODEL),
     (
         LedgerUnavailableError(

@@ -81,6 +81,21 @@ TRANSITION: dict[str, Any] = {
         "value": {"model_name": "MNISTClassifier", "version": "3", "stage": "Production"},
     }
 }
+LATER: dict[str, Any] = {
+    "row": {
+        "summary": "A row of numbers",
+        "value": {"model": "ml_classifier", "input": {"features": _FEATURES}},
+    },
+    "one version": {
+        "summary": "Texts, with one version, of use for a minute only",
+        "value": {
+            "model": "sentiment-analysis-tfidf",
+            "version": "1",
+            "input": {"reviews": ["A wonderful film."]},
+            "ttl": 60,
+        },
+    },
+}
 FEEDBACK: dict[str, Any] = {
     "wrong": {
         "summary": "It was wrong, and what would have been right",
@@ -93,4 +108,28 @@ FEEDBACK: dict[str, Any] = {
     },
     "rating": {"summary": "A rating", "value": {"name": "rating", "value": 4}},
     "right": {"summary": "It was right", "value": {"value": True}},
+}
+TRAIN: dict[str, Any] = {
+    "digits": {
+        "summary": "Handwritten digits",
+        "value": {"learning_rate": 0.001, "epochs": 10, "batch_size": 64, "hidden_size": 128},
+    },
+    "any": {
+        "summary": "Another family, into production",
+        "value": {
+            "family": "tabular",
+            "params": {"model": "boosting", "n_estimators": 200},
+            "stage": "production",
+            "version_tag": "1.1.0",
+        },
+    },
+}
+SWEEP: dict[str, Any] = {
+    "digits": {
+        "summary": "Ten trainings, two at a time",
+        "value": {"runs": 10, "parallel": 2, "fixed": {"epochs": 5}, "stage": "staging"},
+    },
+}
+TRAIN_MODEL: dict[str, Any] = {
+    "tfidf": {"summary": "Weighted words", "value": {"model": "tfidf"}},
 }

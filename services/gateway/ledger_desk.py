@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import anyio.to_thread
 
-from services.core.errors import LedgerUnavailableError, NotFoundError
+from services.core.errors import ConflictError, LedgerUnavailableError, NotFoundError
 from services.core.settings import Settings
+from services.jobs.names import PREDICT
 from services.ledger.lookup import Found, Indexed, find_in_journal
 from services.ledger.places import Places
 from services.ledger.records import Record
 
 if TYPE_CHECKING:
+    from services.ledger.database.job_rows import Job
     from services.ledger.database.opening import Database
     from services.ledger.questions import Connection, Looked
 
@@ -38,10 +40,12 @@ class LedgerDesk:
 
     Attributes:
         recording: predictions are recorded at all (`LEDGER`).
+        keeps_jobs: jobs are accepted here (`JOBS`, and a `REDIS_URL`).
     """
 
     def __init__(self, settings: Settings) -> None:
         self.recording = settings.ledger
+        self.keeps_jobs = settings.jobs and settings.redis_url is not None
         self._settings = settings
         self._places = Places(settings.data_dir)
         self._opening = threading.Lock()
@@ -79,34 +83,67 @@ class LedgerDesk:
         return await self._run(writing, _ANSWER_SECONDS)
 
     async def find(self, prediction_id: str) -> Found:
-        """Return a prediction as soon as it was answered: from the database, else the journal.
+        """Return a prediction that was made, as soon as it was answered.
 
         Raises:
             NotFoundError: it is not on record here.
+            ConflictError: it has not been made yet.
             LedgerUnavailableError: it is not in the journal, and the database does not answer.
         """
-        if not self.recording:
-            raise NotFoundError(
-                "No predictions are recorded here.", where="id", expected="LEDGER=true"
-            )
+        found, job = await self.find_any(prediction_id)
+        if found is not None:
+            return found
+        assert job is not None
+        if job.completed is None:
+            raise ConflictError("The prediction has not been made yet.", where="id")
+        raise self._missing()
+
+    async def find_any(
+        self, prediction_id: str, task: str | None = PREDICT
+    ) -> "tuple[Found | None, Job | None]":
+        """Return a prediction on record, the job that makes or made it, or both.
+
+        A record is found as soon as its answer leaves: in the database, else in the journal.
+
+        Args:
+            task: jobs that do something else are not meant; None: any job is.
+
+        Raises:
+            NotFoundError: there is neither.
+            LedgerUnavailableError: it is not in the journal, and the database does not answer.
+        """
+        if not (self.recording or self.keeps_jobs):
+            raise self._missing()
         try:
             looked = await self.read(lambda c: _look(c, prediction_id), _PATIENCE)
         except LedgerUnavailableError:
             record = await self._in_journal(prediction_id, {})
             if record is None:
                 raise
-            return Found(record)
-        if looked.found is None:
+            return Found(record), None
+        if looked.found is None and looked.job is None:
             record = await self._in_journal(prediction_id, looked.indexed)
             if record is not None:
-                return Found(record, feedback=looked.feedback)
+                return Found(record, feedback=looked.feedback), None
             # It may have gone from one to the other in between.
             looked = await self.read(lambda c: _look(c, prediction_id), _PATIENCE)
-        if looked.found is None:
-            raise NotFoundError(
-                "There is no such prediction here (any more).", where="id", expected=self._kept()
+        job = looked.job
+        if looked.found is None and (job is None or task not in (None, job.task)):
+            raise self._missing()
+        return looked.found, job
+
+    async def check_free(self, prediction_id: str) -> None:
+        """Go on if no prediction on record has this id, unless a job made it.
+
+        Raises:
+            ConflictError: one has.
+            LedgerUnavailableError: the database does not answer.
+        """
+        looked = await self.read(lambda c: _look(c, prediction_id))
+        if looked.found is not None and looked.job is None:
+            raise ConflictError(
+                "Another prediction has this id.", where="id", expected="an id of its own"
             )
-        return looked.found
 
     async def close(self) -> None:
         """Close the database, if it was opened."""
@@ -114,12 +151,23 @@ class LedgerDesk:
         if database is not None:
             await asyncio.to_thread(database.close)
 
+    def _missing(self) -> NotFoundError:
+        if not (self.recording or self.keeps_jobs):
+            return NotFoundError(
+                "No predictions are recorded here.", where="id", expected="LEDGER=true"
+            )
+        return NotFoundError(
+            "There is no such prediction here (any more).", where="id", expected=self._kept()
+        )
+
     def _kept(self) -> str:
         days, rows = self._settings.ledger_keep_days, self._settings.ledger_keep_rows
         which = f"one of the last {rows} predictions" if rows else "a prediction"
         return f"the id of {which}" + (f", at most {days:g} days old" if days else "")
 
     async def _in_journal(self, prediction_id: str, indexed: Indexed) -> Record | None:
+        if not self.recording:
+            return None
         return await anyio.to_thread.run_sync(
             find_in_journal,
             self._places,

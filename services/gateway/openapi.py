@@ -82,6 +82,23 @@ def answer_responses(model: type[BaseModel], description: str, *errors: int) -> 
     return {200: answer, **error_responses(*errors)}
 
 
+def later_responses(model: type[BaseModel]) -> Responses:
+    """Document what answers a caller who does not want to wait."""
+    headers = {
+        **_PREDICTION_ID,
+        **{
+            name: {"schema": {"type": "string"}}
+            for name in ("Location", "Preference-Applied", "Idempotent-Replayed")
+        },
+    }
+    accepted = {
+        "model": model,
+        "description": "It is durable, and will be made (`Prefer: respond-async`).",
+        "headers": headers,
+    }
+    return {202: accepted, **error_responses(409)}
+
+
 def foreign_responses(
     model: type[BaseModel] | None, error: type[BaseModel], *errors: int, identified: bool = False
 ) -> Responses:
@@ -101,9 +118,10 @@ def foreign_responses(
     return documented
 
 
-def picture_form(field: str = "file") -> dict[str, Any]:
-    """Document a multipart body with one picture in `field`."""
-    return {"requestBody": {"required": True, "content": _form(field)}}
+def picture_form(field: str = "file", *headers: dict[str, Any]) -> dict[str, Any]:
+    """Document a multipart body with one picture in `field`, and headers that the route reads."""
+    found = {"requestBody": {"required": True, "content": _form(field)}}
+    return {**found, "parameters": list(headers)} if headers else found
 
 
 def json_body(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
@@ -149,8 +167,8 @@ def _form(field: str) -> dict[str, Any]:
     return {"multipart/form-data": {"schema": schema, "encoding": encoding}}
 
 
-def path_and_query(name: str, query: type[BaseModel]) -> dict[str, Any]:
-    """Document the path's `name`, and the query that a direct route reads itself.
+def path_and_query(name: str, query: type[BaseModel], *headers: dict[str, Any]) -> dict[str, Any]:
+    """Document the path's `name`, and the query and headers that a direct route reads itself.
 
     Args:
         name: what it is the name of.
@@ -168,4 +186,4 @@ def path_and_query(name: str, query: type[BaseModel]) -> dict[str, Any]:
         }
         for field, schema in fields.items()
     ]
-    return {"parameters": [{**named, "description": name}, *described]}
+    return {"parameters": [{**named, "description": name}, *described, *headers]}

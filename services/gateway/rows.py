@@ -4,8 +4,6 @@ A route of such a protocol decodes its body to rows, asks here, and encodes what
 """
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,22 +11,20 @@ from typing import Any
 import numpy as np
 from starlette.requests import Request
 
+from services.core.encoded_picture import PICTURES, encoded_picture
 from services.core.errors import InvalidInputError, PayloadTooLargeError, SlipwayError
 from services.core.received import describe
 from services.engine.messages import PredictRequest, PredictResult
 from services.families.base import Picture
-from services.gateway import answers
+from services.families.cutler.shown import json_of
 from services.gateway.dependencies import get_engine, get_families, get_settings
 from services.gateway.disconnect import predicted, unless_gone
 from services.gateway.served import family_of
 from services.gateway.uploads import check_bytes
 
 PICTURE = "picture"
-# Under which names a record may hold its picture.
-_PICTURE_FIELDS = ("b64", "image", "file", "image_bytes", "data")
 # Pictures of one request that are under way at once, so that others get their turn.
 _AT_ONCE = 4
-_PICTURES = "a list of pictures (JPEG, PNG or WEBP), each in base64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,7 @@ async def _pictures(request: Request, wanted: PredictRequest) -> Rows:
 
     results = await unless_gone(request, every())
     first = results[0]
-    found = [answers.json_of(result.output) for result in results]
+    found = [json_of(result.output) for result in results]
     return Rows(first.model.name, first.model.version, first.id, found)
 
 
@@ -124,7 +120,7 @@ def _read(payload: Mapping[str, Any], most: int) -> list[bytes]:
         raise InvalidInputError(
             "There is no list of pictures.",
             where="inputs",
-            expected=_PICTURES,
+            expected=PICTURES,
             received=describe(given),
         )
     if len(given) > most:
@@ -135,26 +131,3 @@ def _read(payload: Mapping[str, Any], most: int) -> list[bytes]:
             received=describe(given),
         )
     return [encoded_picture(item, f"inputs[{index}]") for index, item in enumerate(given)]
-
-
-def encoded_picture(item: Any, where: str) -> bytes:
-    """Return the file that an item of `inputs` holds; see `ask` for how it may do so.
-
-    Raises:
-        InvalidInputError: it holds none, or no base64.
-    """
-    for _ in range(2):
-        if isinstance(item, Mapping):
-            item = next((item[name] for name in _PICTURE_FIELDS if name in item), None)
-        elif isinstance(item, list) and len(item) == 1:
-            (item,) = item
-    if isinstance(item, bytes):
-        return item
-    if isinstance(item, str):
-        try:
-            return base64.b64decode(item, validate=True)
-        except (binascii.Error, ValueError):
-            pass
-    raise InvalidInputError(
-        "A picture cannot be read.", where=where, expected=_PICTURES, received=describe(item)
-    )

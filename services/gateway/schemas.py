@@ -133,6 +133,7 @@ class Health(BaseModel):
     reason: str | None = Field(description="Why it is not healthy.")
     services: dict[str, str]
     models: dict[str, bool] = Field(description="Whether each model answers.")
+    workers: dict[str, int] = Field(description="Processes that do jobs, by queue.")
     failures: list[ModelFailure]
 
 

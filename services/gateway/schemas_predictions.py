@@ -4,11 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.gateway.schemas_asynchronous import Position, Urls
+
 _UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 # What no database takes in a text.
 _WITHOUT_NUL = r"^[^\x00]*$"
 
-Status = Literal["succeeded", "failed", "canceled"]
+Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "expired"]
 
 
 class PredictionError(BaseModel):
@@ -24,7 +26,9 @@ class PredictionError(BaseModel):
 class PredictionMetrics(BaseModel):
     """How long it took, in seconds."""
 
-    predict_time: float = Field(description="From admission to the end.")
+    predict_time: float | None = Field(
+        description="From admission to the end. Null where it was not made."
+    )
     phases: dict[str, float] | None = Field(
         description="Of that: queue (all the waiting), preprocess, inference, postprocess."
     )
@@ -45,28 +49,37 @@ class PredictionLinks(SummaryLinks):
     mlflow_run: str | None = Field(description="The serving run of its model, version and day.")
 
 
-class RecordedSummary(BaseModel):
-    """A prediction on record, without what went in and came out."""
+class PredictionSummary(BaseModel):
+    """A prediction, without what went in and came out."""
 
     id: str
     status: Status
     model: str
-    version: str
+    version: str | None = Field(
+        description="Null while it is not decided which one in production makes it."
+    )
     stage: str | None = Field(description="Of the version, at that time.")
-    mode: str = Field(description="How it was asked for: sync, batch.")
+    mode: str = Field(description="How it was asked for: sync, batch, async.")
     caller: str | None = Field(description="Who asked, where that is known.")
     request_id: str | None
     created_at: str = Field(description="In UTC (ISO 8601), as all times.")
-    started_at: str
-    completed_at: str
+    started_at: str | None
+    completed_at: str | None
     error: PredictionError | None
     cached: bool = Field(description="An equal request had been answered before.")
     confidence: float | None = Field(description="Mean of the scores in the output.")
     metrics: PredictionMetrics
     links: SummaryLinks
+    progress: Any = Field(
+        default=None, description="What the worker said last. Only of those made asynchronously."
+    )
+    cancel_requested: bool = Field(
+        default=False, description="It is to end. Only of those made asynchronously."
+    )
+    urls: Urls | None = Field(default=None, description="Only of those made asynchronously.")
 
 
-class ListedPrediction(RecordedSummary):
+class ListedPrediction(PredictionSummary):
     """The same in a list; `input` and `output` only where `include` names them."""
 
     input: Any = None
@@ -105,8 +118,8 @@ class FeedbackList(BaseModel):
     feedback: list[FeedbackEntry]
 
 
-class RecordedPrediction(RecordedSummary):
-    """Everything on record about a prediction."""
+class Prediction(PredictionSummary):
+    """Everything about a prediction."""
 
     input: Any = Field(
         description="Null where it is kept beside the record (`input_ref`), as pictures are, or not"
@@ -121,6 +134,9 @@ class RecordedPrediction(RecordedSummary):
         description="In the order of arrival. Null while the database does not answer."
     )
     links: PredictionLinks
+    position: Position | None = Field(
+        default=None, description="While it waits for its turn (`starting`)."
+    )
 
 
 class FeedbackRequest(BaseModel):

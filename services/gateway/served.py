@@ -54,7 +54,8 @@ async def check_serves(request: Request, name: str, version: str | None = None) 
         if not status.serves:
             raise ModelUnavailableError(f"The model {name} is {status.state}.", retry_after=2)
         return
-    if engine.in_memory(name, version) is not None:
+    # Of what is predicted elsewhere only that one is known to be there.
+    if engine.in_memory(name, version) is not None or status.serving == version:
         return
     if desk.registry is None:
         raise NotFoundError("There is no such version of the model.", where="version")

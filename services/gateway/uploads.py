@@ -181,8 +181,13 @@ class _CompleteForm(MultiPartParser):
         return form
 
 
-async def read_form(request: Request, max_bytes: int, max_files: int = 1) -> FormData:
+async def read_form(
+    request: Request, max_bytes: int, max_files: int = 1, *, in_memory: bool = True
+) -> FormData:
     """Read a multipart form of up to `max_files` files; the caller closes it.
+
+    Args:
+        in_memory: else files of more than a megabyte are kept on disk.
 
     Raises:
         UnsupportedMediaError: the body is no multipart form.
@@ -204,8 +209,9 @@ async def read_form(request: Request, max_bytes: int, max_files: int = 1) -> For
         max_fields=_MAX_FIELDS,
         max_part_size=_MAX_FIELD_BYTES,
     )
-    # The body is bounded already; a temporary file on disk would only be slower.
-    parser.spool_max_size = max_bytes + FORM_ALLOWANCE
+    if in_memory:
+        # The body is bounded already; a temporary file on disk would only be slower.
+        parser.spool_max_size = max_bytes + FORM_ALLOWANCE
     try:
         return await parser.parse()
     except MultiPartException as error:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from services.gateway.batches import split
+from services.engine.apart import split
 from services.gateway.schemas_batch import BatchResponse
 from tests.conftest import MakeSettings, settings_for_tests
 from tests.gateway.families import AdderFamily, ColourFamily

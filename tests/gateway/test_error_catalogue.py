@@ -20,7 +20,7 @@ from services.gateway.openapi import _DESCRIPTIONS
 ROOT = Path(__file__).parents[2]
 PAGE, SERVICES = ROOT / "docs" / "errors.md", ROOT / "services"
 # Rooms whose errors no request can meet; the shipper tells MLflow's faults apart by its own.
-NOT_SERVED = ("cli/", "training/", "ledger/shipping/")
+NOT_SERVED = ("cli/", "training/", "worker/", "ledger/shipping/")
 
 
 def _defined() -> set[str]:

@@ -217,7 +217,8 @@ async def test_cut_off_by_the_end_of_the_grace_is_a_503() -> None:
     async def receive() -> dict[str, str]:
         return {"type": "http.request"}
 
-    middleware = GuardMiddleware(app, 1000, 5.0, Metrics(), lambda: True, DirectRoutes(FastAPI()))
+    routes = DirectRoutes(FastAPI())
+    middleware = GuardMiddleware(app, 1000, 5.0, Metrics(), lambda: True, routes, {})
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     task = asyncio.create_task(middleware(scope, receive, send))
     await asyncio.sleep(0)

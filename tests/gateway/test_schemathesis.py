@@ -24,6 +24,7 @@ from tests.gateway.families import ColourFamily
 from tests.support.blobs import BlobFamily
 from tests.support.local import LocalServer, serving
 from tests.support.pictures import blobs_as
+from tests.support.redis_server import running_redis
 from tests.support.small_models import trained, untrained_digits
 
 # For each operation; of those without parameters there are only a few different requests.
@@ -33,8 +34,9 @@ THOROUGH = 150
 PICTURES = [blobs_as(kind) for kind in ("JPEG", "PNG", "WEBP")]
 schemathesis.openapi.format("binary", st.one_of(st.binary(max_size=300), st.sampled_from(PICTURES)))
 
-# Made-up bytes do for a file of Parquet as well.
-schemathesis.serializer.alias("application/vnd.apache.parquet", "application/octet-stream")
+# Made-up bytes do for a file of Parquet as well, and for the other bodies of a batch.
+for media in ("application/vnd.apache.parquet", "application/x-ndjson", "application/zip"):
+    schemathesis.serializer.alias(media, "application/octet-stream")
 
 # What made-up names and versions would hardly ever hit.
 KNOWN = {
@@ -61,7 +63,17 @@ def document() -> dict[str, Any]:
                 if parameter["name"] in KNOWN:
                     known = {"enum": KNOWN[parameter["name"]]}
                     parameter["schema"] = {"anyOf": [known, known, parameter["schema"]]}
+            content = operation.get("requestBody", {}).get("content", {})
+            body = content.get("application/json", {}).get("schema", {}).get("properties", {})
+            for name in ("model", "version") if made_later(operation) else ():
+                known = {"enum": KNOWN[name]}
+                body[name] = {"anyOf": [known, known, body[name]]}
     return made
+
+
+def made_later(operation: dict[str, Any]) -> bool:
+    """Whether an operation takes a prediction to be made later."""
+    return operation["operationId"] in ("create_prediction", "put_prediction")
 
 
 DOCUMENT = document()
@@ -96,9 +108,12 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
             # A registry that nobody has used yet.
             mlflow_tracking_uri=f"sqlite:///{data / name}.db",
             mlflow_webhook_secret="a secret of sixteen",
+            # What is accepted waits: nobody does it.
+            redis_url=redis.url,
         )
 
     with (
+        running_redis(data / "redis") as redis,
         serving(settings("most"), small) as most,
         serving(settings("unloading"), quick) as unloading,
     ):

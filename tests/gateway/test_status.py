@@ -76,6 +76,7 @@ def test_healthy(client: httpx.Client) -> None:
         "reason": None,
         "services": {"gateway": "healthy", "engine": "healthy"},
         "models": {"blobs": True},
+        "workers": {},
         "failures": [],
     }
     assert client.get("/health/live").json() == {"status": "alive"}

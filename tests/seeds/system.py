@@ -1,4 +1,4 @@
-"""One system for all these tests: MLflow, small models in its registry, and a gateway."""
+"""One system for all these tests: MLflow, small models in its registry, a gateway, workers."""
 
 import json
 import os
@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,15 @@ from services.registry.registry import Registry
 from services.training.run import train
 from tests.conftest import settings_for_tests
 from tests.families.small import short
+from tests.support.jobs_stand import Running
 from tests.support.mlflow_server import MlflowServer
+from tests.support.redis_server import RedisServer
 from tests.support.server import ROOT, Server
 
 _SECONDS = 120.0
 _DRAWINGS = 96
+# Queues that have a worker here.
+QUEUES = ("interactive", "training")
 # Registered name, and how many versions of it; the last is in production.
 MODELS = {
     "ml_classifier": ("tabular", 2),
@@ -62,6 +65,8 @@ class System:
         self._mlflow = MlflowServer(folder / "mlflow")
         self.mlflow = self._mlflow.uri
         self._gateway: Server | None = None
+        self._redis = RedisServer(folder / "redis")
+        self._workers: list[Running] = []
         self.drawings = folder / "drawings"
         try:
             self._draw()
@@ -72,9 +77,12 @@ class System:
             raise
 
     def stop(self) -> None:
-        """End both."""
+        """End all of it."""
         if self._gateway is not None:
             self._gateway.stop()
+        for worker in self._workers:
+            worker.stop()
+        self._redis.kill()
         self._mlflow.stop()
 
     def curl(self, *arguments: str) -> Answer:
@@ -108,6 +116,14 @@ class System:
             assert time.monotonic() < until, found
             time.sleep(0.1)
 
+    def _work(self, folder: Path) -> None:
+        """Start the workers, on the gateway's own folder."""
+        own = {"DATA_DIR": str(folder), "REDIS_URL": self._redis.url, "NUM_THREADS": "1"}
+        environment = {**self._environment(), **own}
+        for queue in QUEUES:
+            command = [sys.executable, "-m", "services.worker", queue]
+            self._workers.append(Running(command, environment, folder / f"worker-{queue}.log"))
+
     def _run(self, *command: str) -> str:
         done = subprocess.run(
             command,
@@ -121,7 +137,7 @@ class System:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def _environment(self) -> Mapping[str, str]:
+    def _environment(self) -> dict[str, str]:
         hidden = {name.upper() for name in Settings.model_fields}
         kept = {k: v for k, v in os.environ.items() if k not in hidden and "proxy" not in k.lower()}
         own = {
@@ -175,7 +191,9 @@ class System:
             REGISTRY_POLL_SECONDS=0.5,
             NUM_THREADS=1,
             LOG_FORMAT="json",
+            REDIS_URL=self._redis.url,
         )
+        self._work(folder)
         self.url = self._gateway.url
         wanted = {*MODELS, "cutler"}
         until = time.monotonic() + _SECONDS

@@ -1,11 +1,13 @@
 """The platform for experiments on digits.
 
-Later work: `POST /train`, `GET /train/status/{job_id}`, `GET /train/jobs`, `GET /drift/status`, and
-answering 403 without the header `X-API-Key`; here the header is sent and changes nothing yet.
+Later work: `GET /drift/status`, and answering 403 without the header `X-API-Key`; here the header
+is sent and changes nothing yet.
 """
 
 import json
 import math
+import re
+import time
 
 import pytest
 
@@ -16,6 +18,14 @@ pytestmark = pytest.mark.slow
 
 KEY = "X-API-Key: mlops-secret-key-123"
 JSON = "Content-Type: application/json"
+_SECONDS = 300.0
+TRAINING = {"learning_rate": 0.001, "epochs": 10, "batch_size": 64, "hidden_size": 128}
+ACCEPTED = {
+    "message": "Training job accepted and queued",
+    "job_id": "job_000042",
+    "experiment_name": "MNIST_Experiments",
+    "status": "running",
+}
 EXPERIMENT = {
     "experiment_id": "1",
     "name": "MNIST_Experiments",
@@ -101,6 +111,35 @@ def test_transition(system: System) -> None:
         holders = [one["version"] for one in versions if one["stage"] == "Production"]
         assert holders == [version]
     assert {one["stage"] for one in versions} >= {"Archived"}
+
+
+def test_training(system: System) -> None:
+    answer = system.curl(
+        "-X", "POST", "{url}/train", "-H", JSON, "-H", KEY, "-d", json.dumps(TRAINING)
+    )
+    assert answer.status == 202, answer.text
+    accepted = answer.json()
+    like(ACCEPTED, accepted)
+    assert re.fullmatch(r"job_\d{6}", accepted["job_id"])
+    for name in ("message", "experiment_name", "status"):
+        assert accepted[name] == ACCEPTED[name]
+    until = time.monotonic() + _SECONDS
+    while True:
+        status = system.curl("{url}/train/status/" + accepted["job_id"], "-H", KEY).json()
+        assert status["job_id"] == accepted["job_id"]
+        if status["status"] != "running":
+            break
+        assert time.monotonic() < until, status
+        time.sleep(0.5)
+    assert status["status"] == "completed", status
+    assert [point["epoch"] for point in status["history"]] == list(range(1, 11))
+    assert 0 <= status["metrics"]["accuracy"] <= 1
+    # The worker has saved it to the registry.
+    versions = system.curl("{url}/models/MNISTClassifier").json()["versions"]
+    assert status["version"] in {one["version"] for one in versions}
+    listed = system.curl("-H", KEY, "{url}/train/jobs").json()
+    assert accepted["job_id"] in {job["job_id"] for job in listed["jobs"]}
+    assert listed["total_count"] >= len(listed["jobs"]) > 0
 
 
 def test_experiments_with_random_settings(system: System) -> None:

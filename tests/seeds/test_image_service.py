@@ -1,9 +1,10 @@
 """The service that finds objects in pictures.
 
-Later work: `POST /process-image/async`, `GET /task/{task_id}`, Redis, Celery, the dashboards.
+Later work: the dashboards.
 """
 
 import base64
+import time
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from tests.support.server import ROOT
 
 pytestmark = pytest.mark.slow
 
+_SECONDS = 120.0
 PHOTO = next((ROOT / "docs" / "samples").glob("*.jpg"))
 
 
@@ -94,6 +96,36 @@ def test_process_image(system: System, photo: Path) -> None:
     assert drawn.shape == (240, 320, 3)
     for instance in body["instances"]:
         like({"box": [0.0], "score": 0.9, "area": 1, "mask": {"size": [1], "counts": ""}}, instance)
+
+
+def test_process_image_later(system: System, photo: Path) -> None:
+    answer = system.curl("-X", "POST", "{url}/process-image/async", "-F", f"file=@{photo}")
+    assert answer.status == 202
+    body = answer.json()
+    like({"task_id": "", "status": ""}, body)
+    assert body["status"] == "processing"
+    until = time.monotonic() + _SECONDS
+    while True:
+        task = system.curl("{url}/task/" + body["task_id"]).json()
+        assert task["task_id"] == body["task_id"]
+        if task["status"] != "processing":
+            break
+        assert time.monotonic() < until, task
+        time.sleep(0.2)
+    assert task["status"] == "completed", task
+    documented = {"success": True, "image": "", "num_instances": 3, "processing_time": 0.5}
+    like(documented, task["result"])
+    at_once = system.curl("-X", "POST", "{url}/process-image", "-F", f"file=@{photo}").json()
+    assert task["result"]["instances"] == at_once["instances"]
+    assert task["result"]["image"] == at_once["image"]
+
+
+def test_a_task_that_failed(system: System) -> None:
+    """There is no such task, and one that cannot be processed is refused at once."""
+    nobody = "{url}/task/0198f1c2-7a52-7c39-b6a1-5d5a3f0b9c11"
+    assert system.curl(nobody).status == 404
+    refused = system.curl("-X", "POST", "{url}/process-image/async", "-F", "file=@/dev/null")
+    assert refused.status == 422
 
 
 def test_recent_runs(system: System) -> None:

@@ -8,6 +8,7 @@ from services.core.metrics import Metrics
 from services.core.settings import Settings
 from services.engine.engine import Engine
 from services.gateway.direct import DirectRoutes
+from services.gateway.jobs_asked import BATCH
 from services.gateway.middleware.envelope import EnvelopeMiddleware
 from services.gateway.middleware.guard import GuardMiddleware
 from services.gateway.uploads import FORM_ALLOWANCE
@@ -22,14 +23,23 @@ def wrap(app: FastAPI, settings: Settings, metrics: Metrics, engine: Engine) -> 
         metrics=metrics,
         draining=lambda: engine.draining,
         routes=DirectRoutes(app),
+        larger={BATCH: settings.batch_max_bytes + FORM_ALLOWANCE},
     )
     if settings.cors_origins:
         inner = CORSMiddleware(
             inner,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["X-Request-ID"],
-            expose_headers=["X-Request-ID", "X-Prediction-ID", "X-Process-Time", "Retry-After"],
+            allow_methods=["GET", "POST", "PUT"],
+            allow_headers=["X-Request-ID", "Prefer", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=[
+                "X-Request-ID",
+                "X-Prediction-ID",
+                "X-Process-Time",
+                "Retry-After",
+                "Location",
+                "Preference-Applied",
+                "Idempotent-Replayed",
+            ],
         )
     # Outermost, so that it sees every answer.
     return EnvelopeMiddleware(inner, metrics)

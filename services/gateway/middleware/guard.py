@@ -1,7 +1,7 @@
 """The inner layer: bounded bodies, HEAD, the short way to routes, the last line of defence."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import sentry_sdk
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +23,7 @@ class GuardMiddleware:
     Args:
         max_bytes: of a request's body.
         timeout: seconds from the first read of a body to its end.
+        larger: paths whose bodies may have more bytes, and so many; they have more time as well.
         draining: whether the service is shutting down.
         routes: those that need nothing of the framework's machinery.
     """
@@ -35,6 +36,7 @@ class GuardMiddleware:
         metrics: Metrics,
         draining: Callable[[], bool],
         routes: DirectRoutes,
+        larger: Mapping[str, int],
     ) -> None:
         self.app = app
         self.max_bytes = max_bytes
@@ -42,6 +44,7 @@ class GuardMiddleware:
         self.metrics = metrics
         self.draining = draining
         self.routes = routes
+        self.larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -49,19 +52,22 @@ class GuardMiddleware:
             await self.app(scope, receive, send)
             return
         declared = header(scope, b"content-length")
-        if declared is not None and declared.isdecimal() and int(declared) > self.max_bytes:
-            await self._refuse(scope, receive, send)
+        most = self.larger.get(scope["path"], self.max_bytes)
+        if declared is not None and declared.isdecimal() and int(declared) > most:
+            await self._refuse(scope, receive, send, most)
         elif declared is not None and RECEIVED in scope:
             # All of it is here: nothing is left to guard.
             await self._answer(scope, receive, send)
         else:
-            body = Body(scope, receive, send, self.max_bytes, self.timeout)
+            # At the same speed as any other.
+            timeout = self.timeout * max(1.0, most / self.max_bytes)
+            body = Body(scope, receive, send, most, timeout)
             await self._answer(scope, body.receive, body.send)
             self._count(body.refusal)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = Body(scope, receive, send, self.max_bytes, self.timeout)
-        body.refusal = too_large(self.max_bytes)
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+        body = Body(scope, receive, send, most, self.timeout)
+        body.refusal = too_large(most)
         await error_response(body.refusal, scope)(scope, receive, body.send)
         self._count(body.refusal)
 

@@ -10,7 +10,7 @@ from services.engine.loaded import Loaded
 from services.engine.messages import PredictRequest
 from services.families.base import Model
 from services.families.cutler.schema import Segmentation
-from services.gateway.answers import json_of
+from services.families.cutler.shown import json_of
 from services.gateway.dependencies import get_desk, get_engine, get_families
 from services.gateway.disconnect import unless_gone
 from services.gateway.oip.datatypes import BYTES, datatype_of

@@ -3,12 +3,14 @@
 from fastapi import FastAPI
 
 from services.gateway.routes import (
+    asynchronous,
     batch,
     deployments,
     experiments,
     images,
     inference,
     info,
+    jobs,
     kserve,
     models,
     pages,
@@ -18,6 +20,8 @@ from services.gateway.routes import (
     scoring,
     status,
     summary,
+    tasks,
+    training,
     webhook,
 )
 
@@ -40,6 +44,10 @@ def install_routes(app: FastAPI) -> None:
     ):
         app.include_router(group.router)
     predictions.install(app)
+    app.include_router(asynchronous.router)
+    app.include_router(tasks.router)
+    app.include_router(jobs.router)
+    app.include_router(training.router)
     inference.install(app)
     summary.install(app)
     pages.install(app)

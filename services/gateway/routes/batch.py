@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
+from services.core.encoded_picture import encoded_picture
 from services.core.errors import (
     InvalidInputError,
     PredictionFailedError,
@@ -28,7 +29,7 @@ from services.gateway.disconnect import unless_gone
 from services.gateway.json_body import is_json, media_type, read_object
 from services.gateway.media import media_received
 from services.gateway.openapi import answer_responses, batch_body
-from services.gateway.rows import encoded_picture, takes_pictures
+from services.gateway.rows import takes_pictures
 from services.gateway.schemas_batch import BatchResponse
 from services.gateway.served import family_of
 from services.gateway.uploads import (

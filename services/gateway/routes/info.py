@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 
 from services.core.errors import ModelUnavailableError, NotFoundError
 from services.engine.engine import Engine
-from services.engine.status import ModelStatus
+from services.engine.status import WORKERS, ModelStatus
+from services.families.base import ModelInfo
 from services.gateway.dependencies import get_choice, get_engine, get_families, get_settings
 from services.gateway.openapi import error_responses
 from services.gateway.schemas import Classes, ModelInfoResponse, ServedModel
@@ -98,19 +99,30 @@ def bare(uri: str | None) -> str | None:
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
 
-def _info(engine: Engine, statuses: list[ModelStatus], name: str | None) -> Any:
+def _info(engine: Engine, statuses: list[ModelStatus], name: str | None) -> ModelInfo:
     if name is not None:
         status = _status(engine, name)
-        found = engine.model(name)
-        if found is None:
+        info = _info_of(engine, status)
+        if info is None:
             raise ModelUnavailableError(f"The model is {status.state}.", where="name")
-        return found.info
+        return info
     ordered = sorted(statuses, key=lambda status: status.task != _FIRST)
     for status in ordered:
-        if (found := engine.model(status.name)) is not None:
-            return found.info
+        if (info := _info_of(engine, status)) is not None:
+            return info
     reason = engine.not_ready() or "No model serves here."
     raise ModelUnavailableError(reason, where="models", retry_after=1)
+
+
+def _info_of(engine: Engine, status: ModelStatus) -> ModelInfo | None:
+    """Return what a model says about itself; of one on workers, what is known here."""
+    found = engine.model(status.name)
+    if found is not None:
+        return found.info
+    if status.placement != WORKERS or status.serving is None:
+        return None
+    family, task = status.family or "unknown", status.task or "unknown"
+    return ModelInfo(status.name, status.serving, family, task, WORKERS, 0)
 
 
 def _status(engine: Engine, name: str) -> ModelStatus:

@@ -9,19 +9,29 @@ from services.core.errors import (
     UnsupportedMediaError,
 )
 from services.engine.messages import PredictRequest
+from services.families.base import Picture
 from services.gateway import answers, examples
 from services.gateway.choice import Choice
 from services.gateway.dependencies import get_engine, get_families, get_settings
 from services.gateway.direct import DirectRoute
 from services.gateway.disconnect import predicted
 from services.gateway.foreign import asked_for
+from services.gateway.job_accept import respond_async
+from services.gateway.job_inputs import check_picture
+from services.gateway.job_requests import IDEMPOTENCY_KEY, PREFER, preference
 from services.gateway.json_body import is_json, media_type, read_object
 from services.gateway.media import media_received
-from services.gateway.openapi import answer_responses, either_body, path_and_query
+from services.gateway.openapi import (
+    answer_responses,
+    either_body,
+    later_responses,
+    path_and_query,
+)
 from services.gateway.parameters import Which, which
 from services.gateway.schemas import PredictionResponse
+from services.gateway.schemas_asynchronous import AcceptedPrediction
 from services.gateway.served import family_of
-from services.gateway.uploads import FORM, picture
+from services.gateway.uploads import FIELD, FORM, picture
 
 _TAKES_PICTURES = "picture"
 _ERRORS = (400, 404, 408, 413, 415, 422, 429, 500, 503, 504)
@@ -45,8 +55,10 @@ class OneLine:
             body = await read_object(request, self._choice.expected)
             name = self._choice.of_body(body)
             request.scope["state"]["model"] = name
-            result = await predicted(request, PredictRequest(name, body))
-            return answers.prediction(result, self._threshold)
+            asked = PredictRequest(name, body)
+            if preference(request).respond_async:
+                return await respond_async(request, asked)
+            return answers.prediction(await predicted(request, asked), self._threshold)
         if kind != FORM:
             raise _unsupported(kind)
         name = self._choice.of_file()
@@ -79,12 +91,13 @@ async def predict_by_name(request: Request) -> Response:
 
 def install(app: FastAPI) -> None:
     """Add both routes; the first one before all others, for it is asked most."""
-    by_name = path_and_query("Name of the registered model.", Which)
+    headers = (PREFER, IDEMPOTENCY_KEY)
+    by_name = path_and_query("Name of the registered model.", Which, *headers)
     for path, function, extra, summary in (
         (
             "/predict",
             OneLine(app).predict,
-            either_body(examples.ONE_LINE),
+            {**either_body(examples.ONE_LINE), "parameters": list(headers)},
             "Predict; the body decides with which model",
         ),
         (
@@ -101,7 +114,10 @@ def install(app: FastAPI) -> None:
             route_class_override=DirectRoute,
             response_model=None,
             tags=["predictions"],
-            responses=answer_responses(PredictionResponse, "The model's answer.", *_ERRORS),
+            responses={
+                **answer_responses(PredictionResponse, "The model's answer.", *_ERRORS),
+                **later_responses(AcceptedPrediction),
+            },
             openapi_extra=extra,
             summary=summary,
         )
@@ -122,6 +138,10 @@ def _check_kind(request: Request, name: str, kind: str) -> None:
 
 
 async def _run(request: Request, asked: PredictRequest) -> Response:
+    if preference(request).respond_async:
+        if isinstance(asked.payload, Picture):
+            await check_picture(request, asked.payload.data, FIELD)
+        return await respond_async(request, asked)
     result = await predicted(request, asked)
     return answers.prediction(result, get_settings(request).cutler_threshold)
 

@@ -11,24 +11,26 @@ from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from services.core.errors import InvalidInputError
-from services.gateway import examples, prediction_filters, recorded
-from services.gateway.dependencies import get_ledger, get_settings
+from services.gateway import examples, job_listing, prediction_filters, recorded
+from services.gateway.dependencies import get_ledger
 from services.gateway.feedback import check, keep
+from services.gateway.job_documents import document
 from services.gateway.json_body import read_object
 from services.gateway.ledger_desk import LedgerDesk
 from services.gateway.openapi import error_responses, json_body
 from services.gateway.schemas_predictions import (
     FeedbackList,
     FeedbackRequest,
+    Prediction,
     PredictionList,
-    RecordedPrediction,
     Status,
 )
+from services.gateway.sse import EVENT_STREAM, event_stream, wants_events, written
 from services.gateway.validation import validated
 from services.ledger.records import Record, parse
 
 if TYPE_CHECKING:
-    from services.ledger.database.lookup import Row
+    from services.ledger.database.job_rows import Job
     from services.ledger.questions import Connection
 
 
@@ -42,6 +44,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 router = APIRouter(tags=["predictions"], lifespan=_lifespan)
 _MOST = 200
 _FIELDS = ("input", "output")
+_STREAM: dict[str, Any] = {
+    "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
+    "description": "The prediction; or what happens to it, as events.",
+}
 
 PredictionId = Annotated[UUID, Path(description="What `X-Prediction-ID` of the answer says.")]
 
@@ -95,21 +101,37 @@ class Filters(BaseModel):
 async def predictions(request: Request, filters: Annotated[Filters, Query()]) -> PredictionList:
     """Newest first, page by page. A prediction is listed within about a second of its answer;
     under its own address it is found at once.
+
+    Listed are predictions on record, which those are that some version has begun with. What is
+    still to be made, or was never begun, is listed where `status` asks for just that: `starting`,
+    `processing` or `expired`; `include` adds nothing there, and a page may hold less than `limit`.
     """
     included = _included(filters.include)
     query = _Query(filters)
     desk = get_ledger(request)
-    page = await desk.read(partial(query.page, included=included)) if desk.recording else None
+    kept = desk.keeps_jobs if filters.status in job_listing.UNRECORDED else desk.recording
+    page = await desk.read(partial(query.page, included=included)) if kept else None
     return PredictionList.model_validate(page or {"predictions": [], "next": None})
 
 
-@router.get("/predictions/{id}", responses=error_responses(404, 422, 503), summary="One prediction")
-async def prediction(request: Request, id: PredictionId) -> RecordedPrediction:
-    """There as soon as it was answered: what went in and came out, how long it took, what was said
-    about it since, and where MLflow has it. Kept for LEDGER_KEEP_DAYS.
+@router.get(
+    "/predictions/{id}",
+    response_model=Prediction,
+    response_model_exclude_unset=True,
+    responses={200: _STREAM, **error_responses(404, 422, 429, 503)},
+    summary="One prediction",
+)
+async def prediction(request: Request, id: PredictionId) -> Response | dict[str, Any]:
+    """There as soon as it was answered, or accepted: what went in and came out, how long it took,
+    what was said about it since, and where MLflow has it. Kept for LEDGER_KEEP_DAYS.
+
+    With `Accept: text/event-stream` what happens to it until its end: `status`, `progress` …,
+    `completed`. A comment every 15 seconds keeps the line open; `Last-Event-ID` goes on where it
+    broke.
     """
-    found = await get_ledger(request).find(str(id))
-    return RecordedPrediction.model_validate(recorded.whole(found, get_settings(request)))
+    if wants_events(request):
+        return await _watched(request, str(id))
+    return await document(request, str(id))
 
 
 @router.post(
@@ -135,6 +157,19 @@ async def feedback(request: Request, response: Response, id: PredictionId) -> Fe
     return FeedbackList.model_validate({"feedback": [recorded.entry(one) for one in stored]})
 
 
+async def _watched(request: Request, id: str) -> Response:
+    _, job = await get_ledger(request).find_any(id)
+    if job is None:
+        # It was made at once: all there is to be told is its end.
+        return Response(written("completed", await document(request, id)), media_type=EVENT_STREAM)
+
+    async def shown(job: "Job") -> dict[str, Any]:
+        found = await document(request, job.id)
+        return Prediction.model_validate(found).model_dump(mode="json", exclude_unset=True)
+
+    return await event_stream(request, job, shown)
+
+
 class _Query:
     """A request in the database's words."""
 
@@ -150,6 +185,8 @@ class _Query:
 
     def page(self, connection: "Connection", included: list[str]) -> dict[str, Any]:
         """Return a page of the list."""
+        if self._filters.status in job_listing.UNRECORDED:
+            return self._unrecorded(connection)
         from services.ledger.database.lookup import recent
 
         asked = self._filters
@@ -169,16 +206,33 @@ class _Query:
         more = len(rows) > len(shown)
         return {
             "predictions": [_listed(parse(row.record), included) for row in shown],
-            "next": self._following(shown[-1]) if more else None,
+            "next": self._following((shown[-1].time, shown[-1].id)) if more else None,
         }
 
-    def _following(self, last: "Row") -> str:
+    def _unrecorded(self, connection: "Connection") -> dict[str, Any]:
+        asked = self._filters
+        shown, cursor = job_listing.page(
+            connection,
+            status=asked.status or "",
+            model=asked.model,
+            version=asked.version,
+            mode=asked.mode,
+            caller=asked.caller,
+            since=self._since,
+            until=self._until,
+            after=self._before,
+            limit=asked.limit,
+        )
+        following = None if cursor is None else self._following(cursor)
+        return {"predictions": shown, "next": following}
+
+    def _following(self, last: prediction_filters.Cursor) -> str:
         """Return the path of the page behind this row: of the same times, however late it is."""
         asked: dict[str, Any] = self._filters.model_dump(exclude_none=True)
         for name, time in (("since", self._since), ("until", self._until)):
             if time is not None:
                 asked[name] = prediction_filters.iso(time)
-        asked["after"] = prediction_filters.token((last.time, last.id))
+        asked["after"] = prediction_filters.token(last)
         return f"/predictions?{urlencode(asked)}"
 
 

@@ -1,5 +1,6 @@
 """What is running here, and how it is: information, health, metrics."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -10,12 +11,23 @@ from services.core.errors import ModelUnavailableError
 from services.core.metrics import CONTENT_TYPE
 from services.engine.engine import Engine
 from services.gateway import listing
-from services.gateway.dependencies import get_desk, get_engine, get_metrics, get_settings
+from services.gateway.dependencies import (
+    get_desk,
+    get_engine,
+    get_job_watch,
+    get_metrics,
+    get_settings,
+)
 from services.gateway.openapi import error_responses
 from services.gateway.routes.pages import home_page
 from services.gateway.schemas import Alive, Health, ModelFailure, Ready, ServiceInfo
+from services.jobs.health import Verdict, judge
 
 router = APIRouter(tags=["status"])
+
+# Seconds to wait for what the database and Redis say; what they said before is not old.
+_PATIENCE = 0.04
+_SCRAPE_PATIENCE = 1.0
 
 EngineOf = Annotated[Engine, Depends(get_engine)]
 
@@ -68,6 +80,11 @@ async def health(request: Request, engine: EngineOf) -> Health:
         services["mlflow"] = mlflow
     if mlflow == "unavailable" and status == "healthy":
         status, reason = "degraded", "MLflow does not answer; what was known of it serves."
+    jobs = await _jobs(request)
+    if jobs is not None:
+        services |= {name: said for name, said in jobs.services.items() if name not in services}
+        if jobs.reason is not None and status == "healthy":
+            status, reason = "degraded", jobs.reason
     return Health(
         status=status,
         version=__version__,
@@ -75,12 +92,19 @@ async def health(request: Request, engine: EngineOf) -> Health:
         reason=reason,
         services=services,
         models={one.name: one.serves for one in statuses},
+        workers={} if jobs is None else jobs.workers,
         failures=[
             ModelFailure(model=one.name, **failed)
             for one in statuses
             if (failed := listing.failure(one)) is not None
         ],
     )
+
+
+async def _jobs(request: Request) -> Verdict | None:
+    """Return how it stands with jobs, if there are any here; never waits long for it."""
+    watch = get_job_watch(request)
+    return None if watch is None else judge(await asyncio.to_thread(watch.look, _PATIENCE))
 
 
 @router.get("/health/live", summary="Does the process answer?")
@@ -106,4 +130,8 @@ async def ready(engine: EngineOf) -> Ready:
 )
 async def metrics(request: Request) -> Response:
     """Every metric in Prometheus' text format."""
+    watch = get_job_watch(request)
+    if watch is not None:
+        # What is read from the database shall be of now, if that does not take long.
+        await asyncio.to_thread(watch.look, _SCRAPE_PATIENCE)
     return Response(get_metrics(request).exposition(), media_type=CONTENT_TYPE)

@@ -15,6 +15,8 @@ _WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMERIC = frozenset({"integer", "long", "float", "double"})
 _NESTED = frozenset({"array", "object", "map"})
+# What cells of an unknown type look like.
+WHOLE, NUMBER, BOOL, TEXT = "whole", "number", "bool", "text"
 
 
 def typed(cells: Sequence[str], field: Field) -> list[Any]:
@@ -38,12 +40,31 @@ def typed(cells: Sequence[str], field: Field) -> list[Any]:
 
 def guessed(cells: Sequence[str]) -> list[Any]:
     """Return the values of a column of unknown type: numbers, truth values, or else texts."""
+    return taken_as(guess(cells), cells)
+
+
+def guess(cells: Sequence[str]) -> str | None:
+    """Return what the cells of a column look like; None: they are all empty."""
     some = [cell for cell in cells if cell]
-    if some and all(_NUMBER.fullmatch(cell.strip()) for cell in some):
-        return _numbers(cells, whole=all(_WHOLE.fullmatch(cell.strip()) for cell in some))
-    if some and all(cell in _BOOLS for cell in some):
-        return _each(cells, _BOOLS.get)
-    return _each(cells, str)
+    if not some:
+        return None
+    if all(_NUMBER.fullmatch(cell.strip()) for cell in some):
+        return WHOLE if all(_WHOLE.fullmatch(cell.strip()) for cell in some) else NUMBER
+    return BOOL if all(cell in _BOOLS for cell in some) else TEXT
+
+
+def together(one: str | None, other: str | None) -> str | None:
+    """Return what a column looks like of which one part looks like this, and one like that."""
+    if one is None or other is None or one == other:
+        return one or other
+    return NUMBER if {one, other} == {WHOLE, NUMBER} else TEXT
+
+
+def taken_as(look: str | None, cells: Sequence[str]) -> list[Any]:
+    """Return the values of a column that looks like this."""
+    if look in (WHOLE, NUMBER):
+        return _numbers(cells, whole=look == WHOLE)
+    return _each(cells, _BOOLS.get if look == BOOL else str)
 
 
 def _each(cells: Sequence[str], convert: Callable[[str], Any]) -> list[Any]:
@@ -57,7 +78,7 @@ def _numbers(cells: Sequence[str], *, whole: bool) -> list[Any]:
         pass
     else:
         # Python reads underscores, and words that no JSON has.
-        if not any("_" in cell for cell in cells) and all(map(math.isfinite, found)):
+        if "_" not in "".join(cells) and all(map(math.isfinite, found)):
             return found
     return _each(cells, lambda cell: _number(cell, whole=whole))
 

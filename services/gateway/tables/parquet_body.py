@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from services.core.signature.problems import refuse
 from services.gateway.errors import MalformedRequestError
 from services.gateway.tables.fit import fit_columns, named_fields
 from services.gateway.tables.given import Given
-from services.gateway.tables.parquet_pages import pages
+from services.gateway.tables.parquet_pages import Raw, pages
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _VALUE = 8
 # Columns of row groups, and pages of these, that a table within the limits has no use for.
 _PARTS = 20_000
+# Of a large table that are in memory at a time, about.
+_CELLS = 200_000
 # Texts in lists are unpacked before they can be counted; by this much they may seem too large.
 _SLACK = 64
 _TEXT = "BYTE_ARRAY"
@@ -40,16 +43,36 @@ def read(raw: bytes, signature: Signature | None, max_rows: int, max_bytes: int)
         InvalidInputError: a column's type has no JSON, or two columns have one name.
         PayloadTooLargeError: it has more than `max_rows` rows or `max_bytes` bytes.
     """
+    with _as_malformed():
+        file, names = _opened(raw, signature, max_rows, max_bytes)
+        table = file.read(names, use_threads=False).select(names)
+        _bound_memory(table.columns, max_bytes)
+        columns = [_values(column) for column in table.columns]
+    return fit_columns(names, columns, signature, "body")
+
+
+def pieces(raw: Raw, signature: Signature | None, max_rows: int, max_bytes: int) -> Iterator[Given]:
+    """Read a table of which only some rows are in memory at a time; see `read`.
+
+    Raises:
+        SlipwayError: as `read`, as soon as it comes to it.
+    """
+    with _as_malformed():
+        file, names = _opened(raw, signature, max_rows, max_bytes)
+        size = max(1, _CELLS // max(1, len(names)))
+        left = max_bytes
+        for batch in file.iter_batches(size, columns=names, use_threads=False):
+            table = _table_of(batch).select(names)
+            left -= _bound_memory(table.columns, left, max_bytes)
+            yield fit_columns(names, [_values(one) for one in table.columns], signature, "body")
+
+
+@contextmanager
+def _as_malformed() -> Iterator[None]:
     import pyarrow as pa
-    from pyarrow import parquet
 
     try:
-        file = parquet.ParquetFile(pa.BufferReader(raw))
-        _bound(raw, file.metadata, max_rows, max_bytes)
-        names = _wanted(file, signature)
-        table = _table(raw, file, names)
-        _bound_memory(table, max_bytes)
-        columns = [_values(column) for column in table.columns]
+        yield
     # What a hostile file makes of pyarrow, and of what it says about itself, is any of these.
     except (
         pa.ArrowException, OSError, ValueError, TypeError, LookupError, MemoryError,
@@ -58,10 +81,30 @@ def read(raw: bytes, signature: Signature | None, max_rows: int, max_bytes: int)
         raise MalformedRequestError(
             "The body cannot be read as Parquet.", where="body", expected="one whole Parquet file"
         ) from error
-    return fit_columns(names, columns, signature, "body")
 
 
-def _bound(raw: bytes, about: "parquet.FileMetaData", max_rows: int, max_bytes: int) -> None:
+def _opened(
+    raw: Raw, signature: Signature | None, max_rows: int, max_bytes: int
+) -> tuple["parquet.ParquetFile", list[str]]:
+    """Return a file within the limits, whose texts are unpacked only once, and the columns."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    file = parquet.ParquetFile(pa.BufferReader(raw))
+    _bound(raw, file.metadata, max_rows, max_bytes)
+    names = _wanted(file, signature)
+    schema = file.schema_arrow
+    flat = [name for name in names if _is_text(schema.field(name).type)]
+    return parquet.ParquetFile(pa.BufferReader(raw), read_dictionary=flat), names
+
+
+def _table_of(batch: "pa.RecordBatch") -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.Table.from_batches([batch])
+
+
+def _bound(raw: Raw, about: "parquet.FileMetaData", max_rows: int, max_bytes: int) -> None:
     """Refuse what would be too large, by the footer and by the pages themselves."""
     if about.num_rows > max_rows:
         raise PayloadTooLargeError(
@@ -118,19 +161,6 @@ def _wanted(file: "parquet.ParquetFile", signature: Signature | None) -> list[st
     return names
 
 
-def _table(raw: bytes, file: "parquet.ParquetFile", names: list[str]) -> "pa.Table":
-    """Unpack columns, texts that repeat only once."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    schema = file.schema_arrow
-    flat = [name for name in names if _is_text(schema.field(name).type)]
-    table = parquet.ParquetFile(pa.BufferReader(raw), read_dictionary=flat).read(
-        names, use_threads=False
-    )
-    return table.select(names)
-
-
 def _is_text(kind: "pa.DataType") -> bool:
     from pyarrow import types
 
@@ -138,21 +168,29 @@ def _is_text(kind: "pa.DataType") -> bool:
     return any(test(kind) for test in tests)
 
 
-def _bound_memory(table: "pa.Table", max_bytes: int) -> None:
-    """Count texts as often as they stand in the table, and all else as it lies in memory."""
+def _bound_memory(
+    columns: "Sequence[pa.ChunkedArray]", left: int, max_bytes: int | None = None
+) -> int:
+    """Count texts as often as they stand in the table, and all else as it lies in memory.
+
+    Args:
+        left: bytes that they may have.
+        max_bytes: that the whole table may have, where they are a part of it.
+    """
     import pyarrow as pa
     from pyarrow import compute
 
     total = 0
-    for column in table.columns:
+    for column in columns:
         for chunk in column.chunks:
             if isinstance(chunk, pa.DictionaryArray) and _is_text(chunk.type.value_type):
                 lengths = compute.binary_length(chunk.dictionary).take(chunk.indices)
                 total += compute.sum(lengths).as_py() or 0
             else:
                 total += chunk.nbytes
-    if total > max_bytes:
-        raise _too_large(max_bytes)
+    if total > left:
+        raise _too_large(left if max_bytes is None else max_bytes)
+    return total
 
 
 def _values(column: "pa.ChunkedArray") -> list[Any]:

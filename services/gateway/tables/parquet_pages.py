@@ -7,7 +7,11 @@ out of a few hundred bytes. A head is a struct in Thrift's compact protocol (par
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any
+
+# A file in memory, or on disk as if it were.
+Raw = bytes | mmap
 
 _DELTA_BYTE_ARRAY = 7
 _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 0, 1, 2, 3, 7, 8, 12
@@ -36,7 +40,7 @@ class Page:
     prefixed: bool
 
 
-def pages(raw: bytes, start: int, stop: int) -> Iterator[Page]:
+def pages(raw: Raw, start: int, stop: int) -> Iterator[Page]:
     """Yield the pages that lie between two offsets.
 
     Raises:
@@ -69,7 +73,7 @@ def _count(part: Any) -> int:
     return values
 
 
-def _struct(raw: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
+def _struct(raw: Raw, at: int, depth: int) -> tuple[dict[int, Any], int]:
     """Read a struct; return its fields by number, and where it ends."""
     if depth > _DEEPEST:
         raise ValueError("structs too deep")
@@ -86,7 +90,7 @@ def _struct(raw: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
     return found, at + 1
 
 
-def _value(raw: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+def _value(raw: Raw, at: int, kind: int, depth: int) -> tuple[Any, int]:
     if kind in (_TRUE, _FALSE):
         return kind == _TRUE, at
     if kind == _BYTE:
@@ -103,12 +107,12 @@ def _value(raw: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
     raise ValueError("a field that no head has")
 
 
-def _integer(raw: bytes, at: int) -> tuple[int, int]:
+def _integer(raw: Raw, at: int) -> tuple[int, int]:
     value, at = _varint(raw, at)
     return (value >> 1) ^ -(value & 1), at
 
 
-def _varint(raw: bytes, at: int) -> tuple[int, int]:
+def _varint(raw: Raw, at: int) -> tuple[int, int]:
     value = 0
     for digit in range(_DIGITS):
         byte = raw[at]
