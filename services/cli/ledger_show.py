@@ -55,13 +55,18 @@ def _find(ledger: Ledger, wanted: str) -> "tuple[Record, str, list[Feedback]]":
     feedback: list[Feedback] = []
     if ledger.database is not None:
         from services.ledger.database import feedback as stored
-        from services.ledger.database import lookup
+        from services.ledger.database import job_records, lookup
+        from services.ledger.records import parse
 
         with ledger.database.reading() as connection:
             feedback = stored.of_prediction(connection, wanted)
+            # First: what leaves it is indexed before.
+            waiting = job_records.get(connection, wanted)
             row = lookup.find(connection, wanted)
         if row is not None:
             return sources.of_row(row), _STATES[row.trace_state], feedback
+        if waiting is not None:
+            return parse(waiting), _STATES[0], feedback
     record = find_in_journal(ledger.places, wanted)
     if record is None:
         raise NotFoundError(

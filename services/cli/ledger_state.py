@@ -149,11 +149,24 @@ def _counted(ledger: Ledger) -> dict[str, Any]:
         if (segment.writer, segment.number) not in stored:
             found, begun = _survey(segment)
             count, oldest = count + found, min(oldest, begun)
+    jobs, first = _of_jobs(ledger)
+    count, oldest = count + jobs, min(oldest, first)
     return {
         "pending": count,
         "oldest_seconds": max(0.0, time.time() - oldest) if count else 0.0,
         "unindexed_bytes": unindexed,
     }
+
+
+def _of_jobs(ledger: Ledger) -> tuple[int, float]:
+    """Return how many records of jobs are in no journal yet, and the time of the first."""
+    if ledger.database is None:
+        return 0, float("inf")
+    from services.ledger.database import record_claims
+
+    with ledger.database.reading() as connection:
+        count, oldest = record_claims.waiting(connection)
+    return count, float("inf") if oldest is None else oldest / 1e6
 
 
 def _survey(segment: "Segment") -> tuple[int, float]:

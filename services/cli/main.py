@@ -10,6 +10,7 @@ from services.cli import (
     config,
     deploy,
     evaluate,
+    jobs,
     ledger,
     models,
     run,
@@ -32,6 +33,7 @@ app.command("config")(config.show)
 app.command("version")(version.show)
 app.add_typer(models.app, name="models")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(train.app, name="train")
 app.add_typer(sweep.app, name="sweep")
 app.command("seed-models")(seed_models.seed_models)

@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,8 +33,14 @@ def run(
     ] = None,
     gateway_only: Annotated[
         bool,
-        typer.Option("--gateway-only", help="Start one process alone: no MLflow, no shipper."),
+        typer.Option(
+            "--gateway-only", help="Start one process alone: no MLflow, Redis, shipper, workers."
+        ),
     ] = False,
+    workers: Annotated[
+        bool,
+        typer.Option("--workers/--no-workers", help="Start the processes that do jobs."),
+    ] = True,
     seed: Annotated[
         bool,
         typer.Option(
@@ -44,38 +51,41 @@ def run(
     """Start Slipway here and serve until Ctrl-C or SIGTERM.
 
     Without MLFLOW_TRACKING_URI an MLflow server is started as well, on MLFLOW_PORT, with its data
-    in DATA_DIR; and always a process that takes the records of predictions to MLflow.
+    in DATA_DIR; without REDIS_URL a Redis, on REDIS_PORT; a worker for each queue of jobs, unless
+    JOBS=false; and always a process that takes the records of predictions to MLflow. What was
+    queued when it was stopped goes on at the next start.
     """
     chosen = {"host": host, "port": port}
     settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
     mlflow = settings.mlflow_tracking_uri is None and not gateway_only
-    for line in banner(settings, mlflow=mlflow):
+    redis = settings.jobs and settings.redis_url is None and not gateway_only
+    for line in banner(settings, mlflow=mlflow, redis=redis):
         err.print(line)
-    if mlflow:
-        raise typer.Exit(_run_with_mlflow(settings, seed=seed))
-    if not gateway_only and _ships(settings):
-        raise typer.Exit(_run_beside(settings))
+    if not gateway_only and (mlflow or redis or (settings.jobs and workers) or _ships(settings)):
+        raise typer.Exit(_run_all(settings, mlflow=mlflow, seed=seed, workers=workers))
     import_module(_GATEWAY).serve(settings)
 
 
-def _run_with_mlflow(settings: "Settings", *, seed: bool) -> int:
-    from services.cli.supervisor.embedded import mlflow_address, programs, sole_use
+def _run_all(settings: "Settings", *, mlflow: bool, seed: bool, workers: bool) -> int:
+    from services.cli.supervisor import redis
+    from services.cli.supervisor.embedded import carries_jobs, mlflow_address, programs, sole_use
     from services.core import embedded
 
-    with sole_use(settings.data_dir):
-        found = programs(settings, mlflow=True, seed=seed)
-        embedded.announce(settings.data_dir, mlflow_address(settings))
+    addresses: dict[str, str] = {}
+    if mlflow:
+        addresses[embedded.MLFLOW] = mlflow_address(settings)
+    if carries_jobs(settings):
+        addresses[embedded.REDIS] = redis.address(settings)
+    # Servers of our own write in this folder: only one of each may.
+    with sole_use(settings.data_dir) if addresses else nullcontext():
+        found = programs(settings, mlflow=mlflow, seed=seed, workers=workers)
+        for server, address in addresses.items():
+            embedded.announce(settings.data_dir, address, server)
         try:
             return _supervise(found)
         finally:
-            embedded.withdraw(settings.data_dir)
-
-
-def _run_beside(settings: "Settings") -> int:
-    """Run with somebody else's MLflow."""
-    from services.cli.supervisor.embedded import programs
-
-    return _supervise(programs(settings, mlflow=False, seed=False))
+            for server in addresses:
+                embedded.withdraw(settings.data_dir, server)
 
 
 def _supervise(found: "list[Program]") -> int:
@@ -91,7 +101,7 @@ def _ships(settings: "Settings") -> bool:
     return ships(settings)
 
 
-def banner(settings: "Settings", *, mlflow: bool = False) -> list[str]:
+def banner(settings: "Settings", *, mlflow: bool = False, redis: bool = False) -> list[str]:
     """Return what a person needs to know while the service starts, to be copied as it stands."""
     if settings.port == 0:
         return ['Slipway is starting on a free port; the log\'s line "listening" names it.', ""]
@@ -105,6 +115,8 @@ def banner(settings: "Settings", *, mlflow: bool = False) -> list[str]:
     ]
     if mlflow:
         lines.append(f"  MLflow         http://127.0.0.1:{settings.mlflow_port}")
+    if redis:
+        lines.append(f"  Redis          redis://127.0.0.1:{settings.redis_port}/0")
     return [
         *lines,
         "Find the objects of a photo:",

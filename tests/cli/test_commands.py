@@ -15,7 +15,7 @@ import pytest
 from services import __version__
 from services.cli.run import banner
 from services.core.errors import ModelUnavailableError, SlipwayError
-from services.core.settings import Settings, load_settings
+from services.core.settings import Settings, get_settings, load_settings
 from tests.cli.conftest import Command
 
 ROOT = Path(__file__).parents[2]
@@ -117,8 +117,14 @@ def test_run_is_one_process_where_somebody_else_ships(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("LEDGER_SHIPPER", "off")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    # Somebody else's Redis and workers; then no jobs at all.
+    assert slipway("run", "--no-workers").code == 0
+    get_settings.cache_clear()
+    monkeypatch.delenv("REDIS_URL")
+    monkeypatch.setenv("JOBS", "false")
     assert slipway("run").code == 0
-    assert len(served) == 1
+    assert len(served) == 2
 
 
 @pytest.mark.parametrize(

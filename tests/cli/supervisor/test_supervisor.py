@@ -71,6 +71,28 @@ async def test_a_signal_stops_all_in_order(tmp_path: Path) -> None:
     assert not any(alive(int(end[1])) for end in ends.values())
 
 
+async def test_those_of_a_group_are_stopped_at_once_and_as_they_like(tmp_path: Path) -> None:
+    slow = _SERVICE.replace("def end(*_):", "def end(*_):\n    time.sleep(1.5)")
+    command = (sys.executable, "-c", slow)
+    group = [
+        Program(
+            name, (*command, str(tmp_path / name)), dict(os.environ), group="workers",
+            ended_by=signal.SIGTERM,
+        )
+        for name in ("a", "b")
+    ]  # fmt: skip
+    programs = [*group, service("last", tmp_path, ended_by=signal.SIGTERM)]
+    running = asyncio.create_task(Supervisor(programs, lambda _: None).run())
+    await until(lambda: all(noted(tmp_path, name) for name in ("a", "b", "last")))
+    # What they are ended by is not what the supervisor is: SIGINT would kill them without a note.
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await asyncio.wait_for(running, 15) == 0
+    ends = {name: noted(tmp_path, name)[-1] for name in ("a", "b", "last")}
+    assert {end[0] for end in ends.values()} == {"ended"}
+    a, b, last = (float(end[2]) for end in ends.values())
+    assert abs(a - b) < 1.2 and last > max(a, b)
+
+
 async def test_what_dies_is_started_again(tmp_path: Path) -> None:
     said: list[str] = []
     programs = [service("first", tmp_path), service("second", tmp_path)]
@@ -115,7 +137,7 @@ async def test_one_waits_for_another_to_be_ready(tmp_path: Path) -> None:
         return len(asked) == 3
 
     said: list[str] = []
-    task = script("task", "print()", once=True, after="second", log=tmp_path / "log")
+    task = script("task", "print()", once=True, after=("second",), log=tmp_path / "log")
     programs = [service("first", tmp_path), service("second", tmp_path, ready=ready), task]
     running = asyncio.create_task(Supervisor(programs, said.append).run())
     await until(lambda: "task is done" in said)
