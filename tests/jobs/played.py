@@ -42,7 +42,7 @@ def end(database: Database, held: Job, state: int = SUCCEEDED, **values: Any) ->
 def messages(server: RedisServer, queue: str = INTERACTIVE) -> list[dict[str, Any]]:
     """Return what a worker would be told, in that order."""
     with redis.Redis.from_url(server.url) as client:
-        found = reversed(client.lrange(queue, 0, -1))  # type: ignore[arg-type]
+        found = reversed(client.lrange(queue, 0, -1))
         return [orjson.loads(item) for item in found]
 
 

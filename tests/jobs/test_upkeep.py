@@ -89,9 +89,9 @@ def test_a_lost_worker(
     assert counted["jobs_dead_interactive"] == 1
     assert counted["job_retries_interactive"] == MOST_ATTEMPTS - 1
     with redis.Redis.from_url(redis_server.url) as client:
-        ((_, fields),) = client.xrange(EVENTS + job.id)  # type: ignore[misc, union-attr]
+        ((_, fields),) = client.xrange(EVENTS + job.id)
         assert fields[b"event"] == b"completed"
-        assert 0 < client.ttl(EVENTS + job.id) <= 120  # type: ignore[operator]
+        assert 0 < client.ttl(EVENTS + job.id) <= 120
     # Late, and with an old token: nothing of it counts.
     with opened.begin() as connection:
         record = ("p-1", now(), job.id, b"{}")
