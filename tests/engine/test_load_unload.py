@@ -14,7 +14,7 @@ from services.core.errors import (
 )
 from services.core.metrics import Metrics
 from services.engine.engine import Engine
-from services.engine.status import State
+from services.engine.status import IndexEntry, State
 from tests.engine.conftest import MakeNumbers
 from tests.support.number_family import NumberFamily, Shelves
 from tests.support.numbers import Numbers, until
@@ -191,9 +191,14 @@ async def test_an_evicted_model_comes_back_on_request_an_unloaded_one_does_not(
     numbers = await make_numbers(memory_budget=1000 * MB)
     await numbers.promote("1", "one")
     await numbers.promote("1", "two")
-    await until(lambda: numbers.status("one").state is State.EVICTED)
-    (entry,) = [entry for entry in numbers.engine.index() if entry.name == "one"]
-    assert (entry.state, "next request" in entry.reason) == (State.EVICTED, True)
+
+    def entry() -> IndexEntry:
+        return next(entry for entry in numbers.engine.index() if entry.name == "one")
+
+    # First it is being unloaded.
+    await until(lambda: entry().state is State.EVICTED)
+    assert "next request" in entry().reason
+    assert numbers.status("one").state is State.EVICTED
     await numbers.engine.unload("one")
     with pytest.raises(ModelUnavailableError, match="unloaded by request"):
         await numbers.ask(name="one")

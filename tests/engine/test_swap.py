@@ -224,7 +224,7 @@ async def test_swaps_under_load_fail_nobody_and_mix_nothing(
         await asyncio.sleep(0.02)
     stop.set()
     await asyncio.gather(*callers)
-    assert sum(answers.values()) > 1000
+    assert sum(answers.values()) > 200
     assert set(answers) == {str(n) for n in range(1, 15) if n % 5}
     assert numbers.status().serving == "13"
     await numbers.in_memory("13", "14")

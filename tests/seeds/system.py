@@ -30,8 +30,8 @@ from tests.support.server import ROOT, Server
 
 _SECONDS = 120.0
 _DRAWINGS = 96
-# Queues that have a worker here.
-QUEUES = ("interactive", "training")
+# Queues that have a worker here, and the beat, without which nothing is healthy.
+ROLES = ("interactive", "training", "beat")
 # Registered name, and how many versions of it; the last is in production.
 MODELS = {
     "ml_classifier": ("tabular", 2),
@@ -120,9 +120,9 @@ class System:
         """Start the workers, on the gateway's own folder."""
         own = {"DATA_DIR": str(folder), "REDIS_URL": self._redis.url, "NUM_THREADS": "1"}
         environment = {**self._environment(), **own}
-        for queue in QUEUES:
-            command = [sys.executable, "-m", "services.worker", queue]
-            self._workers.append(Running(command, environment, folder / f"worker-{queue}.log"))
+        for role in ROLES:
+            command = [sys.executable, "-m", "services.worker", role]
+            self._workers.append(Running(command, environment, folder / f"worker-{role}.log"))
 
     def _run(self, *command: str) -> str:
         done = subprocess.run(
@@ -199,10 +199,11 @@ class System:
         until = time.monotonic() + _SECONDS
         with httpx.Client(base_url=self.url, trust_env=False, timeout=30) as client:
             while True:
-                models = client.get("/health").json()["models"]
-                if wanted <= {name for name, serves in models.items() if serves}:
+                health = client.get("/health").json()
+                serving = {name for name, serves in health["models"].items() if serves}
+                if wanted <= serving and health["status"] == "healthy":
                     return
-                assert time.monotonic() < until, "".join(self._gateway.lines[-50:])
+                assert time.monotonic() < until, (health, "".join(self._gateway.lines[-50:]))
                 time.sleep(0.2)
 
 
