@@ -16,6 +16,8 @@ from tests.support.postgres import postgres_url as postgres_url
 MakeStand = Callable[..., ChaosStand]
 # Seconds; what a lost worker held goes on a few seconds after its lease is over.
 LEASE = 3
+# One segment for all that is recorded: one that is sealed and stored goes, and counts no more.
+_OURS: dict[str, Any] = {"job_lease": LEASE, "ledger_segment_seconds": 3600}
 
 
 @pytest.fixture
@@ -24,9 +26,7 @@ def make_stand(tmp_path: Path) -> Iterator[MakeStand]:
     with ExitStack() as stack:
 
         def make(**settings: Any) -> ChaosStand:
-            return stack.enter_context(
-                ChaosStand(tmp_path / "stand", **{"job_lease": LEASE, **settings})
-            )
+            return stack.enter_context(ChaosStand(tmp_path / "stand", **{**_OURS, **settings}))
 
         yield make
 
