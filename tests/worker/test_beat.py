@@ -44,7 +44,7 @@ def test_one_of_two_acts_and_the_other_follows_it(stand: Stand) -> None:
     since = time.monotonic()
     leader.process.terminate()
     assert leader.wait() == 0
-    assert time.monotonic() - since < 10
+    assert time.monotonic() - since < 30
     other.wait_for(LEADS)
     before = sent(stand, "deliver")
     wait(lambda: sent(stand, "deliver") > before)
