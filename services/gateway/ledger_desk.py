@@ -1,8 +1,6 @@
 """The ledger as the routes see it: questions to database and journals that never block the loop."""
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,12 +11,12 @@ from services.core.errors import ConflictError, LedgerUnavailableError, NotFound
 from services.core.settings import Settings
 from services.jobs.names import PREDICT
 from services.ledger.lookup import Found, Indexed, find_in_journal
+from services.ledger.opened import Opened
 from services.ledger.places import Places
 from services.ledger.records import Record
 
 if TYPE_CHECKING:
     from services.ledger.database.job_rows import Job
-    from services.ledger.database.opening import Database
     from services.ledger.questions import Connection, Looked
 
 T = TypeVar("T")
@@ -30,8 +28,6 @@ _SEARCHES = 2
 _ANSWER_SECONDS = 20.0
 # What can be answered from the journal waits no longer for the database.
 _PATIENCE = 5.0
-# Between two tries to open it: each may take as long as a connection does.
-_PAUSE = 1.0
 _RETRY_AFTER = 5.0
 
 
@@ -48,9 +44,7 @@ class LedgerDesk:
         self.keeps_jobs = settings.jobs and settings.redis_url is not None
         self._settings = settings
         self._places = Places(settings.data_dir)
-        self._opening = threading.Lock()
-        self._database: Database | None = None
-        self._refused: tuple[float, LedgerUnavailableError] | None = None
+        self._opened = Opened(settings)
         self._limiters: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
 
     async def read(self, work: "Callable[[Connection], T]", patience: float | None = None) -> T:
@@ -147,9 +141,7 @@ class LedgerDesk:
 
     async def close(self) -> None:
         """Close the database, if it was opened."""
-        database, self._database = self._database, None
-        if database is not None:
-            await asyncio.to_thread(database.close)
+        await asyncio.to_thread(self._opened.close)
 
     def _missing(self) -> NotFoundError:
         if not (self.recording or self.keeps_jobs):
@@ -195,33 +187,6 @@ class LedgerDesk:
             # Not before there is a loop.
             self._limiters = anyio.CapacityLimiter(_THREADS), anyio.CapacityLimiter(_SEARCHES)
         return self._limiters
-
-    def _opened(self) -> "Database":
-        """Return the database, opened by whoever comes first. Called by threads."""
-        database = self._ready()
-        if database is not None:
-            return database
-        with self._opening:
-            database = self._ready()
-            if database is None:
-                # Half a second of imports that a gateway does without until somebody asks.
-                from services.ledger.database.opening import open_database
-
-                try:
-                    database = self._database = open_database(self._settings)
-                except LedgerUnavailableError as error:
-                    self._refused = time.monotonic() + _PAUSE, error
-                    raise
-            return database
-
-    def _ready(self) -> "Database | None":
-        if self._database is None and self._refused is not None:
-            until, error = self._refused
-            if time.monotonic() < until:
-                raise LedgerUnavailableError(
-                    error.message, where=error.where, retry_after=_RETRY_AFTER
-                )
-        return self._database
 
 
 def _look(connection: "Connection", prediction_id: str) -> "Looked":

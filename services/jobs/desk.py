@@ -19,11 +19,11 @@ from services.core.metrics import Metrics
 from services.core.settings import Settings
 from services.jobs.blobs import Blobs
 from services.jobs.committer import Committer
-from services.jobs.opened import Opened
 from services.jobs.publisher import Publisher
 from services.jobs.reader import Reader
 from services.jobs.submission import NewWork
 from services.ledger.database.job_rows import Job
+from services.ledger.opened import Opened
 
 if TYPE_CHECKING:
     from services.jobs.events import Event

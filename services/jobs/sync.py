@@ -15,7 +15,6 @@ from services.jobs.accepting import accept
 from services.jobs.blobs import Blobs
 from services.jobs.limits import Limits
 from services.jobs.notices import Notices
-from services.jobs.opened import Opened
 from services.jobs.operations import Position
 from services.jobs.payloads import pack, unpack, unpack_result
 from services.jobs.results import CANCEL, COMPLETED
@@ -27,6 +26,7 @@ from services.ledger.database.job_rows import DEAD, Job, NewJob
 from services.ledger.database.job_upkeep import Depth
 from services.ledger.database.statements import Connection
 from services.ledger.database.workers import Check, Worker
+from services.ledger.opened import Opened
 
 T = TypeVar("T")
 
