@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from services.cli.console import UsageError, err, out
 from services.cli.family_commands import group
+from services.cli.train_queue import hand_over, queued_order
 from services.cli.train_segmenter import segmenter
 from services.cli.training_progress import TrainingProgress, interruptible
 from services.core.errors import InvalidInputError
@@ -62,10 +64,21 @@ def train(
         str, typer.Option(help="What is special about this version.", show_default=False)
     ] = "",
     as_json: AsJson = False,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Have a worker do it: print the job's id and return.")
+    ] = False,
 ) -> None:  # fmt: skip
     """Train a family's model, show it happening, and print what came of it."""
     wanted = wanted_stage(stage)
     registering = wants_registration(register, stage=wanted, version=version)
+    if queue:
+        order = queued_order(family, params, experiment_name, data)
+        order = replace(
+            order, seed=seed, register=registering, stage=wanted, version_tag=version,
+            description=description, run_name=run_name,
+        )  # fmt: skip
+        hand_over(order, as_json=as_json)
+        return
     settings = get_settings()
     from services.training import run as training
 
