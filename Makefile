@@ -18,6 +18,11 @@ CI ?=
 # Tests at a time: they wait a lot. 0 is one after the other, in one process.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 5 ? cores + 1 : 6)))
 
+# A file of tests in one process, in the order that tests/conftest.py gives them: the slowest first.
+DIST := --dist loadfile --no-loadscope-reorder
+# Under CI=true: up to so many tests that failed are run once more, by themselves.
+AGAIN ?= 5
+
 # The tools in the environment find the code by this, wherever the checkout was moved to.
 PY := $(VENV)/bin/python
 STAMPS := $(VENV)/.stamps
@@ -72,13 +77,27 @@ run: $(HEAVY) $(BASE) $(PACKAGE) ## install what is missing and start Slipway
 test: setup lint ## install what is missing, check the code, run the tests (CI=true: the slow ones too)
 	@echo "tests"
 	if [ "$(CI)" != true ]; then
-	  exec "$(PY)" -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(ARGS)
+	  exec "$(PY)" -m pytest -m "not slow" -n $(WORKERS) $(DIST) $(ARGS)
 	fi
 	failed=0
-	"$(PY)" -m pytest -m "not alone" -n $(WORKERS) --dist loadfile $(ARGS) || failed=$$?
+	broken=0
+	# 1: tests failed; anything above is no matter of single tests.
+	note() { failed=$$1; if [ "$$1" -gt 1 ]; then broken=$$1; fi; }
+	"$(PY)" -m pytest --cache-clear -m "not alone" -n $(WORKERS) $(DIST) $(ARGS) || note $$?
 	echo "tests that need the machine for themselves"
-	"$(PY)" -m pytest -m alone $(ARGS) || failed=$$?
-	exit $$failed
+	# Their files only: to read all the others once more takes a minute.
+	"$(PY)" -m pytest -m alone $(or $(ARGS),$$(grep -rl --include='*.py' 'mark\.alone' tests)) || note $$?
+	if [ $$broken -ne 0 ] || [ $$failed -eq 0 ]; then exit $$broken; fi
+	# Of both runs: each keeps what the other left there. Nothing, where a process of tests died.
+	again=$$("$(PY)" -c 'import json; print(*json.load(open(".pytest_cache/v/cache/lastfailed")), sep="\n")' 2>/dev/null || true)
+	count=$$(wc -l <<< "$$again")
+	# A name without `::` is a file that could not even be read.
+	if [ "$$count" -gt $(AGAIN) ] || grep -qv :: <<< "$$again"; then exit $$failed; fi
+	echo "==== FAILED AT FIRST: $$count, run once more, one after the other, with nothing beside ===="
+	echo "$$again"
+	"$(PY)" -m pytest --lf --lfnf=none $(ARGS)
+	echo "==== PASSED ONLY THE SECOND TIME, and to be repaired: ===="
+	echo "$$again"
 
 .PHONY: setup
 setup: $(HEAVY) $(BASE) $(PACKAGE) $(DEV) ## only install
@@ -100,7 +119,7 @@ format: $(HEAVY) $(BASE) $(PACKAGE) $(DEV) ## repair what can be repaired of the
 .PHONY: clean
 clean: ## remove the environment and every cache; models and data stay
 	@rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
-	find services tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find services tests benchmarks monitoring -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # An environment that someone else made and that works is taken over as it is.
 $(ENVIRONMENT):

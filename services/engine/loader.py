@@ -55,8 +55,9 @@ class Loader:
         while (work := self._fleet.next_work()) is not None:
             if isinstance(work, Loaded):
                 self._unload(work)
-            else:
-                self._load(work)
+            elif not self._load(work):
+                # What is left of it may refer to itself.
+                memory.give_back()
             # A frame that lives on must not keep a model.
             del work
             memory.settle()
@@ -73,7 +74,8 @@ class Loader:
                     self._fleet.add_builtin(artifact)
         self._fleet.builtins_listed()
 
-    def _load(self, work: Load) -> None:
+    def _load(self, work: Load) -> bool:
+        """Load a version; say whether it is there."""
         host, ref = work.host, work.ref
         _log.info("model loading", model=ref.name, version=ref.version)
         started = time.monotonic()
@@ -92,7 +94,7 @@ class Loader:
                 attempts=failure.attempts,
                 exc_info=error,
             )
-            return
+            return False
         seconds = time.monotonic() - started
         self._metrics.model_load_duration.labels(ref.name).observe(seconds)
         if self._fleet.succeeded(host, loaded):
@@ -106,6 +108,7 @@ class Loader:
                 light=loaded.is_light,
             )
         self._make_room(0, work, loaded)
+        return True
 
     def _open(self, work: Load) -> Loaded:
         host, ref = work.host, work.ref

@@ -2,13 +2,12 @@
 
 import ctypes
 import gc
-import os
 from pathlib import Path
 
 import psutil
 
-_CGROUP_V2 = Path("/sys/fs/cgroup/memory.max")
-_CGROUP_V1 = Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+from services.core.machine import memory_limit
+
 _SHARE = 0.6
 
 
@@ -18,12 +17,20 @@ def resident() -> int:
 
 
 def give_back() -> None:
-    """Collect what nobody refers to and hand freed memory back to the system.
+    """Collect all that nobody refers to and hand freed memory back to the system.
+
+    For after a model has gone: what `settle` took out of sight may be garbage by now. That walks
+    through all there is, for some tenths of a second, while every request waits.
+    """
+    gc.unfreeze()
+    tidy()
+
+
+def tidy() -> None:
+    """Collect what is in sight and nobody refers to, and hand freed memory back to the system.
 
     The C library keeps freed blocks for later; a model that was unloaded would seem to stay.
     """
-    # What `settle` took out of sight may be garbage by now.
-    gc.unfreeze()
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -46,13 +53,7 @@ def budget(setting: int) -> int:
 
 def available() -> int:
     """Return the bytes that this process may have: its container's limit, or the machine's."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for file in (_CGROUP_V2, _CGROUP_V1):
-        try:
-            return min(machine, int(file.read_text()))
-        except (OSError, ValueError):  # no such file, or `max`
-            continue
-    return machine
+    return memory_limit()
 
 
 def size_on_disk(folder: Path) -> int:

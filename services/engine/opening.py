@@ -37,13 +37,13 @@ class Opener:
             SlipwayError: it does not load, warm or answer its own example.
             Exception: whatever else the model raises.
         """
-        memory.give_back()
+        memory.tidy()
         before = memory.resident()
         model = self._family(artifact).open(artifact, self._settings)
         lane: Lane | None = None
         try:
             warming()
-            meters = Meters(self._metrics, ref.name, ref.version)
+            meters = Meters(self._metrics, ref.name, ref.version, run_id=artifact.run_id)
             lane = self._lane(model, ref, meters)
             profile, answer = self._try_out(model, lane, artifact)
         except BaseException as error:

@@ -16,6 +16,7 @@ from tests.conftest import MakeSettings
 from tests.support.blobs import BlobFamily
 from tests.support.number_family import NumberFamily, Shelves
 from tests.support.numbers import Numbers, until
+from tests.support.patience import PATIENCE
 from tests.support.pictures import blobs_as
 
 StartEngine = Callable[..., Awaitable[Engine]]
@@ -30,10 +31,10 @@ class Gate:
 
     def __call__(self, _: object = None) -> None:
         self.reached.release()
-        assert self.open.wait(20)
+        assert self.open.wait(PATIENCE)
 
     async def wait_until_reached(self) -> None:
-        assert await asyncio.to_thread(self.reached.acquire, timeout=5)
+        assert await asyncio.to_thread(self.reached.acquire, timeout=PATIENCE)
 
 
 @pytest.fixture

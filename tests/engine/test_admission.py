@@ -9,6 +9,7 @@ import pytest
 
 from services.core.errors import OverloadedError
 from services.engine.admission import Admission, Ticket
+from tests.support.patience import PATIENCE
 
 
 def enter(admission: Admission, timeout: float = 30) -> Ticket:
@@ -122,7 +123,7 @@ def test_nobody_is_in_when_a_version_says_it_is_empty() -> None:
         time.sleep(0.001)
         admission.retire(partial(_note, seen, inside))
         for thread in threads:
-            thread.join(5)
+            thread.join(PATIENCE)
         assert seen == [0]
 
 

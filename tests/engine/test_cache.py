@@ -23,6 +23,8 @@ from services.registry.catalogue import VersionRef
 from tests.conftest import MakeSettings
 from tests.engine.conftest import MakeNumbers
 from tests.support.number_family import Shelves
+from tests.support.numbers import Numbers, until
+from tests.support.patience import AT_ONCE, PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -44,17 +46,19 @@ class RedisServer:
             [command, "--unixsocket", str(self._socket), *options], stdout=subprocess.DEVNULL
         )
         client = redis.Redis.from_url(self.url)
-        for _ in range(500):
+        end = time.monotonic() + PATIENCE
+        while True:
             try:
                 client.ping()
                 break
             except redis.ConnectionError:
+                assert time.monotonic() < end
                 time.sleep(0.01)
         client.close()
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -153,10 +157,7 @@ async def test_redis_keeps_answers_for_other_processes(
     one, other = [await make_numbers("1", **settings) for _ in range(2)]
     assert not (await one.ask()).cached
     client = redis.Redis.from_url(server.url)
-    for _ in range(200):
-        if client.dbsize():
-            break
-        await asyncio.sleep(0.005)
+    await until(lambda: bool(client.dbsize()))
     (key,) = client.keys("slipway:answer:*")
     assert 0 < client.ttl(key) <= 300
     client.close()
@@ -185,20 +186,23 @@ async def test_predictions_go_on_when_redis_dies_and_it_is_used_again(
     monkeypatch.setattr("services.engine.cache_redis._PAUSE", 0.3)
     shelves.add("1", cached=True, seconds=0.005)
     numbers = await make_numbers("1", cache="redis", redis_url=server.url)
-    await numbers.ask()
-    await asyncio.sleep(0.05)
-    assert (await numbers.ask()).cached
+    await asked_until_cached(numbers)
     server.kill()
     started = time.monotonic()
     for _ in range(20):
         assert (await numbers.ask()).output["values"] == [3.0]
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < AT_ONCE
     assert looks(metrics, "error") == 20
     server.start()
-    await asyncio.sleep(0.35)
-    await numbers.ask()
-    await asyncio.sleep(0.05)
-    assert (await numbers.ask()).cached
+    await asked_until_cached(numbers)
+
+
+async def asked_until_cached(numbers: Numbers) -> None:
+    """Ask again and again: an answer is kept a moment after it was given."""
+    end = time.monotonic() + PATIENCE
+    while not (await numbers.ask()).cached:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
 
 
 async def test_a_redis_that_hangs_costs_one_short_wait() -> None:
@@ -215,13 +219,13 @@ async def test_a_redis_that_hangs_costs_one_short_wait() -> None:
     started = time.monotonic()
     with pytest.raises(CacheError):
         await cache.get(b"key")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < AT_ONCE
     started = time.monotonic()
-    for _ in range(100):
+    for _ in range(1000):
         with pytest.raises(CacheError):
             await cache.get(b"key")
         cache.put(b"key", b"value")
-    assert time.monotonic() - started < 2  # 100 short waits are 5
+    assert time.monotonic() - started < AT_ONCE  # 1,000 short waits are 50
     await cache.close()
     listener.close()
     await asyncio.sleep(0.05)

@@ -15,13 +15,14 @@ from tests.conftest import MakeSettings
 from tests.engine.conftest import Gate, StartEngine, request, state
 from tests.support.blobs import BlobFamily
 from tests.support.numbers import until
+from tests.support.patience import AT_ONCE, PATIENCE
 
 pytestmark = pytest.mark.anyio
 
 
 def held(event: threading.Event) -> Callable[[], None]:
     def wait() -> None:
-        assert event.wait(10)
+        assert event.wait(PATIENCE)
 
     return wait
 
@@ -133,7 +134,7 @@ async def test_closing_does_not_wait_for_ever(start_engine: StartEngine) -> None
     await gate.wait_until_reached()
     started = time.monotonic()
     await engine.close()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < AT_ONCE
     assert family.model is not None
     assert not family.model.closed  # it still runs, and needs its memory
     gate.open.set()

@@ -64,16 +64,15 @@ async def test_one_that_is_slow_is_not_light_and_never_blocks_the_loop(
     shelves.add("1", seconds=0.02)
     numbers = await make_numbers("1")
     assert not is_light(numbers)
-    numbers.family.hooks.infer = lambda _: time.sleep(0.3)
-    gaps = []
+    numbers.family.hooks.infer = lambda _: time.sleep(1)
+    turns = 0
     asked = asyncio.create_task(numbers.ask())
     while not asked.done():
-        started = time.monotonic()
         await asyncio.sleep(0.002)
-        gaps.append(time.monotonic() - started)
-    assert (await asked).timings.inference > 0.3
-    assert len(gaps) > 50
-    assert sorted(gaps)[-3] < 0.03
+        turns += 1
+    assert (await asked).timings.inference > 1
+    # A loop that waits for it turns once before, and once after.
+    assert turns > 10
 
 
 async def test_slow_steps_around_infer_never_block_the_loop_either(
@@ -169,9 +168,7 @@ def test_the_size_of_payloads() -> None:
     assert payload_size(Picture(bytes(8000))) == 1001
     assert payload_size(np.ones((10, 10))) == 100
     long = {"inputs": [[1.0]] * 5_000_000}
-    started = time.monotonic()
-    assert payload_size(long) > 20_000
-    assert time.monotonic() - started < 0.5  # it does not walk all of it
+    assert 20_000 < payload_size(long) < 20_010  # it does not walk all of it
 
 
 @pytest.mark.parametrize(("device", "most"), [("cuda:0", 1), ("cpu", 2)])
@@ -187,7 +184,7 @@ async def test_models_of_one_accelerator_take_turns(
 
     def infer(_: Any) -> None:
         inside.append(1)
-        time.sleep(0.05)
+        time.sleep(0.2)
         together.append(len(inside))
         inside.pop()
 

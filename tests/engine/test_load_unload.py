@@ -18,6 +18,7 @@ from services.engine.status import IndexEntry, State
 from tests.engine.conftest import MakeNumbers
 from tests.support.number_family import NumberFamily, Shelves
 from tests.support.numbers import Numbers, until
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 MB = 1_000_000
@@ -40,12 +41,12 @@ class Door:
         numbers.family.hooks.opened = self._opened
 
     async def wait(self) -> None:
-        assert await asyncio.to_thread(self.reached.wait, 5)
+        assert await asyncio.to_thread(self.reached.wait, PATIENCE)
 
     def _opened(self, artifact: Any) -> None:
         if artifact.version == self._version:
             self.reached.set()
-            assert self.go_on.wait(10)
+            assert self.go_on.wait(PATIENCE)
 
 
 async def test_an_unloaded_model_stays_out_until_it_is_loaded(

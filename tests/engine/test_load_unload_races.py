@@ -15,6 +15,7 @@ from tests.engine.conftest import Gate, MakeNumbers
 from tests.engine.test_load_unload import MB, Door, index, reasons
 from tests.support.number_family import Shelves
 from tests.support.numbers import until
+from tests.support.patience import PATIENCE
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +135,7 @@ async def test_under_load_the_only_failures_are_those_after_an_unload(
             await asyncio.sleep(0)
 
     callers = [asyncio.create_task(hammer()) for _ in range(8)]
-    for turn in range(40):
+    for turn in range(16):
         out.set()
         await numbers.engine.unload("adder")
         await asyncio.sleep(0.01)
@@ -149,7 +150,7 @@ async def test_under_load_the_only_failures_are_those_after_an_unload(
     stop.set()
     await asyncio.gather(*callers)
     assert set(answers) == {"1", "2", "refused"}, answers
-    assert all(count > 40 for count in answers.values())
+    assert all(count > 10 for count in answers.values()), answers
     await until(lambda: len(numbers.status().versions) <= 2)
     opened, closed = len(shelves.fetched), numbers.family.hooks.closed
     await until(lambda: opened - len(closed) == len(numbers.status().versions))
@@ -157,6 +158,7 @@ async def test_under_load_the_only_failures_are_those_after_an_unload(
 
 TURNS = """
 import asyncio, sys, tempfile
+from contextlib import suppress
 from pathlib import Path
 from services.core.metrics import Metrics
 from services.engine import memory
@@ -180,7 +182,9 @@ async def main(folder):
         loaded = memory.resident()
         await engine.unload("adder")
         await until(lambda: not engine._fleet.shelf.all())
-        await asyncio.sleep(0.1)
+        # It has left the shelf, and is still being given back.
+        with suppress(AssertionError):
+            await until(lambda: loaded - memory.resident() > 70_000_000, 20)
         found.append((loaded, memory.resident()))
         await engine.load("adder")
     await engine.close()
@@ -195,7 +199,11 @@ with tempfile.TemporaryDirectory() as folder:
 @pytest.mark.alone
 def test_memory_is_given_back() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", TURNS], capture_output=True, text=True, cwd=ROOT, timeout=120
+        [sys.executable, "-c", TURNS],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=3 * PATIENCE,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     loaded, unloaded, *last = (int(value) for value in done.stdout.splitlines()[-1].split())

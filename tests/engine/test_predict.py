@@ -19,6 +19,7 @@ from services.engine.messages import PredictRequest
 from tests.engine.conftest import Gate, StartEngine, request, taken
 from tests.support.blobs import BlobFamily
 from tests.support.numbers import until
+from tests.support.patience import AT_ONCE
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +78,7 @@ async def test_bad_input_is_refused_at_once_while_the_device_is_busy(
     started = time.monotonic()
     with pytest.raises(InvalidInputError):
         await engine.predict(request(b"not a picture"))
-    assert time.monotonic() - started < 5  # the gate would hold it for 20
+    assert time.monotonic() - started < AT_ONCE  # the gate would hold it
     gate.open.set()
     await running
 
@@ -97,7 +98,7 @@ async def test_beyond_the_line_it_is_refused(start_engine: StartEngine, metrics:
     started = time.monotonic()
     with pytest.raises(OverloadedError) as caught:
         await engine.predict(request())
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < AT_ONCE
     assert caught.value.retry_after
     gate.open.set()
     assert len(await asyncio.gather(*admitted)) == 3
@@ -127,7 +128,7 @@ async def test_the_deadline(start_engine: StartEngine, metrics: Metrics) -> None
     started = time.monotonic()
     with pytest.raises(DeadlineExceededError):
         await engine.predict(request())
-    assert 0.15 < time.monotonic() - started < 2
+    assert 0.15 < time.monotonic() - started < AT_ONCE
     assert taken(engine) == 1  # the network is still running
     gate.open.set()
     await until(lambda: taken(engine) == 0)
@@ -140,7 +141,7 @@ async def test_a_caller_s_own_deadline_is_shorter(start_engine: StartEngine) -> 
     started = time.monotonic()
     with pytest.raises(DeadlineExceededError):
         await engine.predict(request(timeout=0.1))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < AT_ONCE
     gate.open.set()
 
 

@@ -14,6 +14,7 @@ from services.registry.catalogue import Snapshot, Stage
 from tests.engine.conftest import Gate, MakeNumbers
 from tests.support.number_family import Shelves
 from tests.support.numbers import Numbers, until
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -135,7 +136,7 @@ async def test_only_the_latest_wanted_version_is_loaded(
     def slowly(artifact: Any) -> None:
         if artifact.version == "2":
             reached.set()
-            assert go_on.wait(10)
+            assert go_on.wait(PATIENCE)
 
     numbers.family.hooks.opened = slowly
     numbers.engine.follow(shelves.promote("2"))

@@ -22,6 +22,7 @@ from tests.conftest import MakeSettings
 from tests.engine.conftest import MakeNumbers
 from tests.support.number_family import NumberFamily, Shelves
 from tests.support.numbers import until
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -91,7 +92,7 @@ async def test_waiting_for_a_load_ends_with_the_deadline(
     go_on = threading.Event()
 
     def slowly(_: Any) -> None:
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE)
 
     numbers.family.hooks.opened = slowly
     patient = asyncio.create_task(numbers.ask(version="2"))
@@ -147,7 +148,7 @@ async def test_ready_once_the_first_loads_have_ended(
     go_on = threading.Event()
 
     def slowly(_: Any) -> None:
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE)
 
     late = shelves.models.pop("late")
     numbers = await make_numbers()
@@ -211,7 +212,7 @@ async def test_closing_while_a_version_loads_and_requests_wait_for_it(
 
     def slowly(_: Any) -> None:
         reached.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE)
 
     family.hooks.opened = slowly
     waiting = asyncio.create_task(engine.predict(PredictRequest("adder", {}, version="2")))

@@ -15,6 +15,7 @@ from services.core.errors import (
     ModelUnavailableError,
 )
 from services.engine.workers import Workers, WorkFailed
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def workers() -> Iterator[Workers]:
     made = Workers("test", 1)
     yield made
     made.close()
-    assert made.join(5)
+    assert made.join(PATIENCE)
 
 
 @pytest.fixture
@@ -32,10 +33,10 @@ def busy(workers: Workers) -> Iterator[threading.Event]:
 
     def wait() -> None:
         started.set()
-        release.wait(10)
+        release.wait(PATIENCE)
 
     workers.submit(wait)
-    assert started.wait(5)
+    assert started.wait(PATIENCE)
     yield release
     release.set()
 
@@ -45,7 +46,7 @@ def test_a_job_says_how_long_it_waited_and_ran(workers: Workers) -> None:
         time.sleep(0.02)
         return 7
 
-    done = workers.submit(work).result(5)
+    done = workers.submit(work).result(PATIENCE)
     assert done.value == 7
     assert 0 <= done.waited < 1
     assert 0.02 <= done.ran < 1
@@ -57,7 +58,7 @@ def test_order_and_urgency(workers: Workers, busy: threading.Event) -> None:
     jobs.append(workers.submit(partial(seen.append, 0), urgent=True))
     busy.set()
     for job in jobs:
-        job.result(5)
+        job.result(PATIENCE)
     assert seen == [0, 1, 2]
 
 
@@ -83,14 +84,14 @@ def test_a_running_job_cannot_be_cancelled(workers: Workers) -> None:
 
     def run() -> str:
         started.set()
-        release.wait(5)
+        release.wait(PATIENCE)
         return "ended"
 
     job = workers.submit(run)
-    assert started.wait(5)
+    assert started.wait(PATIENCE)
     assert not job.cancel()
     release.set()
-    assert job.result(5).value == "ended"
+    assert job.result(PATIENCE).value == "ended"
 
 
 def test_a_job_past_its_deadline_never_starts(workers: Workers, busy: threading.Event) -> None:
@@ -99,7 +100,7 @@ def test_a_job_past_its_deadline_never_starts(workers: Workers, busy: threading.
     time.sleep(0.02)
     busy.set()
     with pytest.raises(DeadlineExceededError):
-        job.result(5)
+        job.result(PATIENCE)
     assert not ran.is_set()
 
 
@@ -111,9 +112,9 @@ def test_whatever_a_job_raises_the_thread_lives_on(
         raise raised("why")
 
     with pytest.raises(WorkFailed) as caught:
-        workers.submit(fail).result(5)
+        workers.submit(fail).result(PATIENCE)
     assert isinstance(caught.value.__cause__, raised)
-    assert workers.submit(lambda: 1).result(5).value == 1
+    assert workers.submit(lambda: 1).result(PATIENCE).value == 1
 
 
 def test_our_own_errors_pass_as_they_are(workers: Workers) -> None:
@@ -121,7 +122,7 @@ def test_our_own_errors_pass_as_they_are(workers: Workers) -> None:
         raise InvalidInputError("no")
 
     with pytest.raises(InvalidInputError):
-        workers.submit(refuse).result(5)
+        workers.submit(refuse).result(PATIENCE)
 
 
 def test_closing_cancels_what_waits_and_lets_the_rest_end(
@@ -130,9 +131,9 @@ def test_closing_cancels_what_waits_and_lets_the_rest_end(
     waiting = workers.submit(lambda: 1)
     workers.close()
     with pytest.raises(CancelledError):
-        waiting.result(5)
+        waiting.result(PATIENCE)
     with pytest.raises(ModelUnavailableError):
         workers.submit(lambda: 1)
     assert not workers.join(0.01)
     busy.set()
-    assert workers.join(5)
+    assert workers.join(PATIENCE)

@@ -14,9 +14,8 @@ from services.jobs.submission import NewWork
 from services.ledger.database import jobs
 from services.ledger.database.job_rows import SUCCEEDED, Job
 from services.ledger.database.opening import Database
+from tests.support.patience import PATIENCE
 from tests.support.redis_server import RedisServer
-
-PATIENCE = 30.0
 
 
 def work(**values: Any) -> NewWork:

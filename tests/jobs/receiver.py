@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.patience import PATIENCE
+
 
 @dataclass(frozen=True)
 class Post:
@@ -86,5 +88,5 @@ def receiving(answer: Callable[[int], int] = lambda number: 204) -> Iterator[Rec
         yield server
     finally:
         server.shutdown()
-        thread.join(10)
+        thread.join(PATIENCE)
         server.server_close()

@@ -32,7 +32,8 @@ from services.ledger.database.job_rows import (
 from services.ledger.database.opening import Database, open_database
 from tests.conftest import MakeSettings
 from tests.jobs.conftest import MakeDesk, on_both
-from tests.jobs.played import PATIENCE, end, messages, soon, take, unpublished, work
+from tests.jobs.played import end, messages, soon, take, unpublished, work
+from tests.support.patience import PATIENCE
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio

@@ -13,6 +13,7 @@ from services.jobs.names import INTERACTIVE, QUEUES, RUN
 from tests.conftest import MakeSettings
 from tests.jobs.conftest import MakeDesk
 from tests.jobs.played import messages, soon, work
+from tests.support.patience import PATIENCE
 from tests.support.redis_server import RedisServer
 
 
@@ -78,7 +79,7 @@ def test_a_door_loads_no_library_before_somebody_asks(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.stdout.strip() == "[]"
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,8 @@ from services.ledger.database import jobs
 from services.ledger.database.job_rows import JOB_FAILED, RUNNING, SUCCEEDED
 from services.ledger.database.opening import Database
 from tests.jobs.conftest import MakeDesk
-from tests.jobs.played import PATIENCE, end, take, work
+from tests.jobs.played import end, take, work
+from tests.support.patience import PATIENCE
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio

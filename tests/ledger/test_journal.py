@@ -18,6 +18,7 @@ from services.ledger.journal import Journal, check_writable
 from services.ledger.reading import read, remove, segments
 from tests.conftest import MakeSettings
 from tests.ledger.journals import all_payloads, journal_of
+from tests.support.patience import PATIENCE
 
 _CHILD = """
 import sys
@@ -70,7 +71,7 @@ def test_a_segment_ends_by_age(make_settings: MakeSettings, tmp_path: Path) -> N
     journal = Journal(make_settings(ledger_segment_seconds=0.2, ledger_sync_seconds=0.01))
     try:
         journal.append(b"1")
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while not any(one.sealed for one in segments(journal_of(tmp_path))):
             assert time.monotonic() < until
             time.sleep(0.02)
@@ -130,7 +131,7 @@ def test_strict_waits_for_the_disk(make_settings: MakeSettings, tmp_path: Path) 
         waiting = [journal.append(b"%d" % number) for number in range(100)]
         futures = [one for one in waiting if one is not None]
         assert len(futures) == 100
-        done, late = wait(futures, timeout=10)
+        done, late = wait(futures, timeout=PATIENCE)
         assert not late
         assert all(one.exception() is None for one in done)
     finally:
@@ -167,7 +168,7 @@ def test_a_killed_writer_loses_nothing_that_it_reported(tmp_path: Path) -> None:
             break
     os.kill(child.pid, signal.SIGKILL)
     reported = max([reported, *(int(line) for line in child.stdout.read().split())])
-    child.wait(10)
+    child.wait(PATIENCE)
     child.stdout.close()
     found = segments(journal_of(tmp_path))
     assert all(one.sealed for one in found)
@@ -229,7 +230,7 @@ def test_room_that_comes_back_is_noticed(make_settings: MakeSettings, tmp_path: 
         for segment in segments(journal_of(tmp_path)):
             if segment.sealed:
                 remove(segment)
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while journal.space.full:
             assert time.monotonic() < until
             time.sleep(0.02)
@@ -256,7 +257,7 @@ def test_a_disk_that_takes_no_more(make_settings: MakeSettings, tmp_path: Path) 
         with pytest.raises(LedgerFullError):
             journal.space.check()
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while journal.space.full:
             assert time.monotonic() < until
             time.sleep(0.02)

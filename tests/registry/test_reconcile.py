@@ -16,6 +16,7 @@ from services.registry.registry import Registry
 from tests.registry.conftest import MakeRegistry, Shelf
 from tests.registry.test_promotions import held, seeds_promote, seen
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 
 
 def test_a_deleted_version_and_a_deleted_model(shelf: Shelf, registry: Registry) -> None:
@@ -61,7 +62,10 @@ def test_a_version_that_is_not_ready_does_not_serve(
 
 
 def set_status(server: MlflowServer, name: str, version: str, status: str) -> None:
-    with closing(sqlite3.connect(server.folder / "mlflow.db", timeout=10)) as database, database:
+    with (
+        closing(sqlite3.connect(server.folder / "mlflow.db", timeout=PATIENCE)) as database,
+        database,
+    ):
         database.execute(
             "UPDATE model_versions SET status = ? WHERE name = ? AND version = ?",
             (status, name, version),
@@ -142,7 +146,7 @@ def _rest_stage(registry: Registry, name: str, version: str) -> None:
             "stage": "Production",
             "archive_existing_versions": True,
         },
-        timeout=10,
+        timeout=PATIENCE,
     )
     assert answer.is_success, answer.text
 
@@ -191,7 +195,7 @@ def test_a_version_that_is_not_ready_is_nothing_to_settle(
 def test_several_write_the_same_tags_for_the_first_time(shelf: Shelf) -> None:
     name = shelf.model(1)
     client = shelf.client
-    together = threading.Barrier(4, timeout=30)
+    together = threading.Barrier(4, timeout=PATIENCE)
     trouble: list[Exception] = []
 
     def write() -> None:
@@ -207,6 +211,6 @@ def test_several_write_the_same_tags_for_the_first_time(shelf: Shelf) -> None:
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(PATIENCE)
     assert trouble == []
     assert len(shelf.tags(name, "1")) == 20

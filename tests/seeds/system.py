@@ -25,10 +25,10 @@ from tests.conftest import settings_for_tests
 from tests.families.small import short
 from tests.support.jobs_stand import Running
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 from tests.support.redis_server import RedisServer
 from tests.support.server import ROOT, Server
 
-_SECONDS = 120.0
 _DRAWINGS = 96
 # Queues that have a worker here, and the beat, without which nothing is healthy.
 ROLES = ("interactive", "training", "beat")
@@ -89,7 +89,9 @@ class System:
         """Run `curl` as a document writes it; `{url}` in an argument is the gateway's address."""
         command = ["curl", "-sS", "--noproxy", "*", "-w", "\n%{http_code}"]
         command += [part.replace("{url}", self.url) for part in arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
         assert done.returncode == 0, done.stderr
         text, _, status = done.stdout.rpartition("\n")
         return Answer(int(status), text)
@@ -111,7 +113,7 @@ class System:
 
     def wait(self, name: str, **expected: Any) -> None:
         """Wait until the gateway lists a model with these values."""
-        until = time.monotonic() + _SECONDS
+        until = time.monotonic() + PATIENCE
         while not expected.items() <= (found := self.model(name)).items():
             assert time.monotonic() < until, found
             time.sleep(0.1)
@@ -196,7 +198,7 @@ class System:
         self._work(folder)
         self.url = self._gateway.url
         wanted = {*MODELS, "cutler"}
-        until = time.monotonic() + _SECONDS
+        until = time.monotonic() + PATIENCE
         with httpx.Client(base_url=self.url, trust_env=False, timeout=30) as client:
             while True:
                 health = client.get("/health").json()

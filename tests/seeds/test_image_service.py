@@ -13,11 +13,11 @@ import pytest
 
 from tests.seeds.shapes import ByName, like
 from tests.seeds.system import System
+from tests.support.patience import PATIENCE
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.slow
 
-_SECONDS = 120.0
 PHOTO = next((ROOT / "docs" / "samples").glob("*.jpg"))
 
 
@@ -104,7 +104,7 @@ def test_process_image_later(system: System, photo: Path) -> None:
     body = answer.json()
     like({"task_id": "", "status": ""}, body)
     assert body["status"] == "processing"
-    until = time.monotonic() + _SECONDS
+    until = time.monotonic() + PATIENCE
     while True:
         task = system.curl("{url}/task/" + body["task_id"]).json()
         assert task["task_id"] == body["task_id"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.worker import __main__ as door
+from tests.support.patience import PATIENCE
 
 _PARENT = """
 import sys
@@ -24,7 +25,7 @@ def test_the_parent_imports_no_model_library(tmp_path: Path) -> None:
         [sys.executable, "-c", _PARENT],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         cwd=tmp_path,
         env={"PYTHONPATH": str(Path(__file__).parents[2]), "REDIS_URL": "redis://127.0.0.1:1/0"},
     )

@@ -23,6 +23,7 @@ from services.worker.running import Runner
 from services.worker.work import Canceled, Done, Interrupted, Reason, Work
 from tests.conftest import MakeSettings
 from tests.support.jobs_stand import wait
+from tests.support.patience import AT_ONCE, PATIENCE
 
 TASK = "dance"
 
@@ -96,7 +97,7 @@ def test_progress_is_stored_at_once_and_the_last_value_wins(stage: Stage) -> Non
     job = stage.play(handler)
     assert job.state == SUCCEEDED
     assert job.progress == {"done": 199}
-    assert job.result["seconds"] < 5
+    assert job.result["seconds"] < AT_ONCE
     assert 0 < job.result["left"] <= stage.child.settings.training_timeout
 
 
@@ -143,8 +144,8 @@ def test_work_that_does_not_listen_ends_with_its_process(stage: Stage) -> None:
             patch.setattr(signal, "pthread_kill", lambda *_: None)
             stage.cancel(work.job.id)
             since = time.monotonic()
-            assert stage.child.died.wait(30)
-            told.append("in time" if time.monotonic() - since < 4 else "late")
+            assert stage.child.died.wait(PATIENCE)
+            told.append("in time" if time.monotonic() - since < AT_ONCE else "late")
         return Done("too late")
 
     job = stage.play(handler)

@@ -9,6 +9,7 @@ from services.jobs import payloads
 from services.ledger.database import job_records, job_upkeep, jobs
 from services.ledger.database.job_rows import CANCELED, JOB_FAILED, QUEUED, SUCCEEDED, Job
 from tests.support.jobs_stand import Stand
+from tests.support.patience import PATIENCE
 
 
 def output(stand: Stand, job: Job) -> Any:
@@ -97,7 +98,7 @@ def test_quick_ones_are_taken_together(shared: Stand) -> None:
     with shared.database.begin() as connection:
         jobs.cancel(connection, canceled, 1)
     seen: set[int] = set()
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     # Each take is at most twice as large as the one before.
     while not all(shared.job(id).ended for id in ids) and time.monotonic() < until:
         first = next(id for id in ids if not shared.job(id).ended)
@@ -131,7 +132,7 @@ def test_who_waits_is_told(shared: Stand) -> None:
         listener = client.pubsub()
         listener.subscribe("slipway:jobs")
         id = shared.submit({"do": "echo"})
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         told = None
         while told is None and time.monotonic() < until:
             message = listener.get_message(timeout=1, ignore_subscribe_messages=True)

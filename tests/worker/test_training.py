@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 _SECONDS = 300.0
 # What is promised is two seconds; the machine of a test may be busy with others.
-_CANCEL_SECONDS = 30.0
+_CANCEL_SECONDS = 60.0
 FAMILIES = discover()
 
 

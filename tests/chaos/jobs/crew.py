@@ -12,8 +12,9 @@ import psutil
 
 from services.core.errors import LedgerUnavailableError
 from services.jobs.names import INTERACTIVE
-from tests.support.jobs_stand import SECONDS, Running, Stand, wait, with_group
+from tests.support.jobs_stand import Running, Stand, wait, with_group
 from tests.support.mlflow_server import free_port
+from tests.support.patience import PATIENCE
 
 _HOOK = {"url": "http://127.0.0.1:9/", "events": ["completed"]}
 _READY = "ready."
@@ -51,12 +52,13 @@ class ChaosStand(Stand):
             with_group(running.process, signal.SIGCONT)
             time.sleep(0.1)
 
+    def accept(self, number: int, seconds: float) -> str:
+        """Accept a job that says its number and wants to be told of, without a message."""
+        return self.add({"do": "sleep", "seconds": seconds, "echo": number}, webhook=_HOOK)
+
     def add_jobs(self, numbers: range, seconds: float) -> list[str]:
-        """Accept and publish jobs, each of which says its number and wants to be told of."""
-        ids = [
-            self.add({"do": "sleep", "seconds": seconds, "echo": number}, webhook=_HOOK)
-            for number in numbers
-        ]
+        """Accept and publish jobs."""
+        ids = [self.accept(number, seconds) for number in numbers]
         self.publish(*ids)
         return ids
 
@@ -124,7 +126,7 @@ class Crew:
     def _parent(self, victim: Running) -> None:
         """The parent alone: its child goes on with what it has, and nobody hears of it."""
         victim.process.kill()
-        victim.process.wait(10)
+        victim.process.wait(PATIENCE)
 
     def _pause(self, victim: Running) -> None:
         """No death: it stands still until its lease is another's, and then goes on."""
@@ -135,12 +137,14 @@ class Crew:
     def stop_publish_kill(self, place: int, number: int) -> str:
         """Stop one that has nothing to do, publish, and kill it; return the job.
 
-        If it was its turn, Redis has given the message to its connection by then.
+        If it was its turn, Redis has given the message to its connection by then. A worker asks
+        for one second at a time: where it takes longer to publish, the message stays with Redis.
         """
         victim = self.workers[place]
         victim.wait_for(_READY)
+        id = self._stand.accept(number, 0.0)
         self._stand.freeze(victim)
-        (id,) = self._stand.add_jobs(range(number, number + 1), 0.0)
+        self._stand.publish(id)
         time.sleep(self._random.uniform(0.2, 0.8))
         victim.kill()
         self.kills["stop, publish, kill"] = self.kills.get("stop, publish, kill", 0) + 1
@@ -148,7 +152,7 @@ class Crew:
         return id
 
 
-def orphans(running: list[Running], seconds: float = SECONDS) -> list[int]:
+def orphans(running: list[Running], seconds: float = PATIENCE) -> list[int]:
     """Return processes of groups whose first is gone, and which do not end by themselves."""
     groups = {one.pid for one in running if one.process.poll() is not None}
     until = time.monotonic() + seconds

@@ -9,6 +9,7 @@ from services.ledger.places import Places
 from tests.chaos.jobs.crew import ChaosStand
 from tests.chaos.records import evidence
 from tests.support.jobs_stand import wait
+from tests.support.patience import PATIENCE
 
 _PAGE = 500
 
@@ -94,7 +95,7 @@ def check_told(stand: ChaosStand, wanted: dict[str, int]) -> None:
     assert dict(rows) == dict.fromkeys(wanted, 1)
 
 
-def check_records(stand: ChaosStand, ids: set[str], seconds: float = 60) -> None:
+def check_records(stand: ChaosStand, ids: set[str], seconds: float = PATIENCE) -> None:
     """See that each of these predictions is on record once, and no other is, once all are moved.
 
     The ledger's shipper must be running.

@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 
 from tests.support.no_op import NAME
-
-_SECONDS = 30.0
+from tests.support.patience import PATIENCE
 
 
 @dataclass
@@ -58,12 +57,12 @@ class Posting:
         self._over.set()
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(60)
+                thread.join(PATIENCE)
                 assert not thread.is_alive()
         return self.said
 
     def _run(self) -> None:
-        with httpx.Client(base_url=self._url, timeout=_SECONDS) as client:
+        with httpx.Client(base_url=self._url, timeout=PATIENCE) as client:
             while not self._over.is_set():
                 with self._lock:
                     number, self._next = self._next, self._next + 1

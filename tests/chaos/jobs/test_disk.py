@@ -16,6 +16,7 @@ from tests.chaos.jobs.conftest import MakeStand
 from tests.chaos.jobs.crew import ChaosStand, Gateway
 from tests.chaos.jobs.posting import post
 from tests.chaos.records.test_disk import fill
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -107,13 +108,13 @@ def finish(stand: ChaosStand, ids: list[str]) -> None:
     """Let what was accepted be done."""
     stand.beat()
     stand.worker()
-    evidence.wait_ended(stand, 60)
+    evidence.wait_ended(stand, PATIENCE)
     assert {stand.job(id).state for id in ids} == {SUCCEEDED}
     assert {job.state for job in evidence.all_jobs(stand).values()} == {SUCCEEDED}
 
 
 def client(gateway: Gateway) -> httpx.Client:
-    return httpx.Client(base_url=gateway.url, timeout=60)
+    return httpx.Client(base_url=gateway.url, timeout=PATIENCE)
 
 
 def limit(gateway: Gateway, size: int) -> None:

@@ -10,6 +10,7 @@ from services.ledger.database.job_rows import DEAD, MOST_ATTEMPTS, RUNNING, SUCC
 from tests.chaos.jobs import evidence
 from tests.chaos.jobs.conftest import MakeStand
 from tests.support.jobs_stand import wait, with_group
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ def test_a_poison_job_is_given_up_and_disturbs_nobody(make_stand: MakeStand) -> 
     assert dead.error is not None
     assert dead.error["code"] == "worker_lost"
     assert dead.attempts == MOST_ATTEMPTS
-    evidence.wait_ended(stand, 60)
+    evidence.wait_ended(stand, PATIENCE)
     others = [stand.job(id) for id in before + after]
     assert {job.state for job in others} == {SUCCEEDED}
     # Who was taken together with it was begun once more, alone; nobody was hit twice.
@@ -47,10 +48,10 @@ def test_a_worker_that_stood_still_changes_nothing_any_more(make_stand: MakeStan
     time.sleep(0.5)
     stand.freeze(paused)
     stand.worker()
-    done = stand.wait_state(id, SUCCEEDED, 60)
+    done = stand.wait_state(id, SUCCEEDED)
     with_group(paused.process, signal.SIGCONT)
     # It comes to itself, and finds that the job is another's.
-    wait(lambda: stand.totals().get("lease_losses", 0) == 1, 60, paused)
+    wait(lambda: stand.totals().get("lease_losses", 0) == 1, PATIENCE, paused)
     assert stand.ended(stand.submit({"do": "echo"})).state == SUCCEEDED
     assert stand.job(id) == done
     assert (held.token, done.token, done.attempts) == (1, 2, 2)

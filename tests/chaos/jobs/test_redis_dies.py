@@ -16,6 +16,7 @@ from tests.chaos.jobs.conftest import MakeStand
 from tests.chaos.jobs.crew import ChaosStand
 from tests.chaos.jobs.posting import Posting, Said, post
 from tests.support.jobs_stand import wait
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ def test_redis_dies(
         waited, flowed = until_the_bound(stand, gateway.url, posting.said)
     finally:
         said = posting.stop()
-    evidence.wait_ended(stand, 60)
+    evidence.wait_ended(stand, PATIENCE)
     check(said)
     ends = evidence.check_ends(stand, said.accepted)
     assert evidence.records_anywhere(stand) == dict.fromkeys(ends.succeeded, 1)
@@ -88,7 +89,7 @@ def until_the_bound(stand: ChaosStand, url: str, said: Said) -> tuple[int, float
 
 def refusal(url: str) -> None:
     """See that a refusal says what is wrong, and when to come again."""
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=PATIENCE) as client:
         answer = post(client, {"do": "echo"})
     assert answer.status_code == 503
     assert answer.json()["error"]["where"] == "JOB_MAX_UNPUBLISHED"

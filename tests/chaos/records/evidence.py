@@ -13,6 +13,7 @@ from services.ledger.reading import read, segments
 from services.ledger.records import parse
 from tests.chaos.records.processes import Mlflow
 from tests.chaos.records.stand import EXPERIMENT
+from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,9 @@ def query(database: Database, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     if isinstance(database, str):
         with psycopg.connect(database, connect_timeout=30) as connected:
             return connected.execute(sql.encode(), values).fetchall()
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+    with closing(
+        sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=PATIENCE)
+    ) as connection:
         return connection.execute(sql, values).fetchall()
 
 

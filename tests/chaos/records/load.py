@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from tests.gateway.constants import FEATURES
+from tests.support.patience import PATIENCE
 
 _PAUSE_SECONDS = 0.02
 # Readiness, and a full disk, come again on their own.
@@ -89,14 +90,14 @@ class Load:
 
     def finish(self) -> None:
         """Let the last requests, a few more than were wanted, have their answers."""
-        self._thread.join(60)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
     def stop(self) -> None:
         """End it, done or not; what is under way counts as broken."""
         self._ended = True
         if self._thread.ident is not None:
-            self._thread.join(60)
+            self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
     def request(self) -> tuple[int, bytes]:

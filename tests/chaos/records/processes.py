@@ -11,9 +11,8 @@ from typing import Any
 
 from services.core.settings import Settings
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 from tests.support.server import ROOT
-
-_STOP_SECONDS = 30.0
 
 
 class Program:
@@ -71,7 +70,7 @@ class Program:
         assert self._process is not None
         assert self._process.poll() is None, f"{self._module} ended by itself: {self.tail()}"
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(_STOP_SECONDS)
+        self._process.wait(PATIENCE)
 
     def stop(self) -> int | None:
         """Ask it to end; return its exit code, None where it never ran."""
@@ -80,9 +79,9 @@ class Program:
         if self._process.poll() is None:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                return self._process.wait(_STOP_SECONDS)
+                return self._process.wait(PATIENCE)
             os.killpg(self._process.pid, signal.SIGKILL)
-        return self._process.wait(_STOP_SECONDS)
+        return self._process.wait(PATIENCE)
 
     def log(self) -> str:
         """Return what it said in all its lives."""
@@ -103,4 +102,4 @@ class Mlflow(MlflowServer):
         process, self._process = self._process, None
         assert process is not None
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(_STOP_SECONDS)
+        process.wait(PATIENCE)

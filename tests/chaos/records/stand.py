@@ -14,11 +14,11 @@ from services.ledger.reading import OPEN, SEALED, read, segments
 from tests.chaos.records.processes import Mlflow, Program
 from tests.gateway.constants import Constants
 from tests.support.mlflow_server import free_port
+from tests.support.patience import PATIENCE
 
 MODEL = "ml_classifier"
 EXPERIMENT = "slipway-predictions"
 # Generous: the machine may be busy with other things.
-_READY_SECONDS = 120.0
 _LOOK_SECONDS = 0.02
 
 
@@ -88,7 +88,7 @@ class Stand:
             except httpx.TransportError:
                 return False
 
-        wait_for(ready, _READY_SECONDS, self.gateway.tail)
+        wait_for(ready, PATIENCE, self.gateway.tail)
 
     def wait_shipped(self, seconds: float) -> None:
         """Wait until everything is in MLflow and the journal holds no record any more."""

@@ -14,6 +14,7 @@ from services.ledger.shipping.parts import write_parts
 from tests.chaos.records import evidence
 from tests.chaos.records.conftest import Start
 from tests.chaos.records.stand import wait_for
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,9 @@ def test_nothing_is_lost_and_every_page_is_found(
             asked += [ask(client) for _ in range(_EACH)]
         set_clock(tmp_path, 0.0)
         # The gateway ends its segments by a clock that nobody sets.
-        wait_for(lambda: all(one.sealed or one.size < 300 for one in segments(places.journal)), 10)
+        wait_for(
+            lambda: all(one.sealed or one.size < 300 for one in segments(places.journal)), PATIENCE
+        )
         assert by_day(places, tmp_path) == {0: 2 * _EACH, 1: _EACH, -1: _EACH, -3: 2 * _EACH}
         shipped()
         pages = every_page(client)

@@ -1,5 +1,6 @@
 """A journal that is damaged between the death of its gateway and the next start."""
 
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from services.ledger.records import parse
 from tests.chaos.records import evidence
 from tests.chaos.records.conftest import Start
 from tests.chaos.records.load import Load
+from tests.support.server import Server, running
 
 pytestmark = pytest.mark.slow
 
@@ -60,72 +62,83 @@ def cut_head(path: Path, start: int, end: int) -> None:
         file.truncate(start + 5)
 
 
+@pytest.fixture(scope="module")
+def former(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
+    """A folder that a killed gateway left behind, and what it had answered."""
+    folder = tmp_path_factory.mktemp("former")
+    with running(folder, module="tests.chaos.records.serve_echo", LEDGER_SHIPPER="off") as server:
+        return folder, killed(server)
+
+
+@pytest.fixture
+def answered(former: tuple[Path, set[str]], places: Places) -> set[str]:
+    """Return what a gateway had answered before it was killed; what it left behind is ours."""
+    shutil.copytree(Places(former[0]).root, places.root)
+    return former[1]
+
+
 @pytest.mark.parametrize("damage", [flip, magic, length, zeros])
 def test_in_its_middle(
-    start: Start, places: Places, shipped: Callable[[], None], damage: Damage
+    answered: set[str], places: Places, shipped: Callable[[], None], damage: Damage
 ) -> None:
-    load = killed(start)
     segment, entries = the_segment(places)
     hit = entries[len(entries) // 2]
     damage(segment.path, *hit[1:])
-    after = killed(start)
     shipped()
-    assert evidence.in_database(places.database) == set(load.outcomes.answered) - {hit[0]} | set(
-        after.outcomes.answered
-    )
+    assert evidence.in_database(places.database) == answered - {hit[0]}
     assert evidence.totals(places.database)["damaged_bytes"] == hit[2] - hit[1]
 
 
 @pytest.mark.parametrize("damage", [cut, cut_head])
 def test_in_its_last_bytes(
-    start: Start, places: Places, shipped: Callable[[], None], damage: Damage
+    start: Start,
+    answered: set[str],
+    places: Places,
+    shipped: Callable[[], None],
+    damage: Damage,
 ) -> None:
-    load = killed(start)
     segment, entries = the_segment(places)
     hit = entries[-1]
     damage(segment.path, *hit[1:])
     left = segment.path.stat().st_size - hit[1]
-    after = killed(start)
+    after = killed(start())
     shipped()
-    assert evidence.in_database(places.database) == set(load.outcomes.answered) - {hit[0]} | set(
-        after.outcomes.answered
-    )
+    assert evidence.in_database(places.database) == answered - {hit[0]} | after
     assert evidence.totals(places.database)["damaged_bytes"] == left
 
 
-def test_with_rubbish_behind_it(start: Start, places: Places, shipped: Callable[[], None]) -> None:
-    load = killed(start)
+def test_with_rubbish_behind_it(
+    answered: set[str], places: Places, shipped: Callable[[], None]
+) -> None:
     segment, _ = the_segment(places)
     with segment.path.open("ab") as file:
         file.write(bytes(range(256)) * 40)
     shipped()
-    assert evidence.in_database(places.database) == set(load.outcomes.answered)
+    assert evidence.in_database(places.database) == answered
     assert evidence.totals(places.database)["damaged_bytes"] == 256 * 40
 
 
 def test_of_which_nothing_is_left(
-    start: Start, places: Places, shipped: Callable[[], None]
+    start: Start, answered: set[str], places: Places, shipped: Callable[[], None]
 ) -> None:
-    killed(start)
     segment, _ = the_segment(places)
     size = segment.path.stat().st_size
     segment.path.write_bytes(b"\xa5" * size)
-    after = killed(start)
+    after = killed(start())
     shipped()
-    assert evidence.in_database(places.database) == set(after.outcomes.answered)
+    assert evidence.in_database(places.database) == after
     assert evidence.totals(places.database)["damaged_bytes"] == size
 
 
-def killed(start: Start) -> Load:
-    """Run a gateway that answers some, and kill it once all have been answered."""
-    server = start()
+def killed(server: Server) -> set[str]:
+    """Let a gateway answer some, and kill it once all have been answered; return which."""
     load = Load(server.port, _FEW)
     load.start()
     load.finish()
     server.signal(signal.SIGKILL)
     server.wait()
     assert not load.outcomes.broken
-    return load
+    return set(load.outcomes.answered)
 
 
 def the_segment(places: Places) -> tuple[Segment, list[tuple[str, int, int]]]:

@@ -14,12 +14,12 @@ from tests.chaos.records import evidence
 from tests.chaos.records.conftest import Start
 from tests.chaos.records.load import Load
 from tests.chaos.records.stand import wait_for
+from tests.support.patience import PATIENCE
 from tests.support.server import Server
 
 pytestmark = pytest.mark.slow
 
 _SIZE = "24m"
-_SECONDS = 60.0
 _MORE = 300
 
 
@@ -41,12 +41,12 @@ def test_a_full_disk(start: Start, small_disk: Path, places: Places) -> None:
     load = Load(server.port, 1_000_000)
     load.start()
     try:
-        load.wait(_MORE, _SECONDS)
+        load.wait(_MORE, PATIENCE)
         fill(small_disk / "ballast")
-        wait_for(lambda: refusals(load) > 20, _SECONDS)
+        wait_for(lambda: refusals(load) > 20, PATIENCE)
         refusal(server)
         (small_disk / "ballast").unlink()
-        load.wait(load.count + _MORE, _SECONDS)
+        load.wait(load.count + _MORE, PATIENCE)
     finally:
         load.stop()
     check(load, places)
@@ -59,13 +59,13 @@ def test_a_limit_that_shows_in_no_figure(start: Start, places: Places) -> None:
     load.start()
     try:
         for size in (10_000, 50):
-            load.wait(load.count + _MORE, _SECONDS)
+            load.wait(load.count + _MORE, PATIENCE)
             seen = refusals(load)
             limit(server, size)
-            wait_for(lambda seen=seen: refusals(load) > seen + 20, _SECONDS)  # type: ignore[misc]
+            wait_for(lambda seen=seen: refusals(load) > seen + 20, PATIENCE)  # type: ignore[misc]
             refusal(server)
             limit(server, resource.RLIM_INFINITY)
-        load.wait(load.count + _MORE, _SECONDS)
+        load.wait(load.count + _MORE, PATIENCE)
     finally:
         load.stop()
     check(load, places)
@@ -92,7 +92,7 @@ def refusals(load: Load) -> int:
 
 def refusal(server: Server) -> None:
     """See that a refusal says what is wrong, and when to come again."""
-    answer = httpx.post(f"{server.url}/predict", json={"features": [1.0]}, timeout=30)
+    answer = httpx.post(f"{server.url}/predict", json={"features": [1.0]}, timeout=PATIENCE)
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "ledger_full"
     assert int(answer.headers["Retry-After"]) >= 1

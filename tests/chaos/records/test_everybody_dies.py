@@ -27,6 +27,7 @@ from tests.chaos.records import evidence
 from tests.chaos.records.load import Load, Outcomes
 from tests.chaos.records.processes import Mlflow
 from tests.chaos.records.stand import Stand, register, stand, wait_for
+from tests.support.patience import PATIENCE
 from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.slow
@@ -103,7 +104,7 @@ def go(
         catching_up(around, size)
         around.wait_shipped(size.seconds)
         caught_up = time.monotonic()
-        metrics = httpx.get(f"{around.url}/metrics", timeout=30).text
+        metrics = httpx.get(f"{around.url}/metrics", timeout=PATIENCE).text
         assert around.gateway.stop() == 0
         assert around.shipper.stop() == 0
         rows = check_after(around, load.outcomes, folder / "read")

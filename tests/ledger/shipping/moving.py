@@ -31,6 +31,7 @@ from services.ledger.shipping.lane import Stage
 from services.ledger.shipping.shipper import Shipper
 from services.ledger.shipping.traces import Traces
 from tests.ledger.journals import encoded, record
+from tests.support.patience import PATIENCE
 
 
 class Kept:
@@ -119,7 +120,7 @@ def finish(settings: Settings, database: Database, patience: float = 60.0) -> No
             return
 
 
-def run_until_killed(settings: Settings, database: Database, seconds: float = 60.0) -> None:
+def run_until_killed(settings: Settings, database: Database, seconds: float = PATIENCE) -> None:
     """Step like a shipper, in this process, until something ends it."""
     found: Sequence[Stage] = [
         stage for stage, _ in stages(settings, database, Places(settings.data_dir))

@@ -6,6 +6,8 @@ from types import TracebackType
 
 import httpx
 
+from tests.support.patience import PATIENCE
+
 _HOP = {"connection", "transfer-encoding", "content-encoding", "content-length", "host"}
 
 
@@ -20,7 +22,7 @@ class PickyProxy:
     def __init__(self, target: str, *, most_bytes: int, status: int = 413) -> None:
         self.most_bytes = most_bytes
         self.status = status
-        self._client = httpx.Client(base_url=target, trust_env=False, timeout=30)
+        self._client = httpx.Client(base_url=target, trust_env=False, timeout=PATIENCE)
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -21,8 +21,8 @@ from services.ledger.records import parse
 from services.ledger.shipping.destination import DAY, MODEL, VERSION, Destination
 from services.ledger.shipping.lane import Stage
 from tests.ledger.journals import encoded
+from tests.support.patience import PATIENCE
 
-_PATIENCE = 120.0
 # 2026-11-20 and 2026-11-21, 12:00 UTC.
 NOON = 1_795_176_000.0
 TODAY = NOON + 86_400.0
@@ -82,7 +82,7 @@ def opened(settings: Settings) -> Iterator[Ledger]:
 
 def exhaust(stage: Stage) -> None:
     """Let a stage do all it has to do; an error is the caller's."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + PATIENCE
     while stage.step():
         assert time.monotonic() < until
 

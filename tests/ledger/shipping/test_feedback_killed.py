@@ -18,6 +18,7 @@ from tests.ledger.journals import record
 from tests.ledger.shipping.storing import Ledger, child, exhaust, opened
 from tests.ledger.shipping.tracing import assessments_of, said, say, settings_of
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 _STAGE = (
@@ -77,7 +78,7 @@ def test_once_although_it_was_killed_before_it_could_note_so(
     say(ledger, name)
     say(ledger, name, value=False)
     process = child(ledger.settings, script)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGKILL, errors
     assert state_of(ledger, name) == [SENDING, PENDING]
     assert len(assessments_of(ledger.settings, name)) == 1
@@ -130,7 +131,7 @@ def test_while_mlflow_hangs_it_waits_and_is_there_once(
     finally:
         mlflow_server.thaw()
     assert state_of(ledger, names[1]) == [SENDING]
-    client.timeout = httpx.Timeout(10)
+    client.timeout = httpx.Timeout(PATIENCE)
     exhaust(stage)
     assert state_of(ledger, names[1]) == [ATTACHED]
     assert len(assessments_of(ledger.settings, names[1])) == 1

@@ -204,10 +204,10 @@ def test_a_slow_server_gets_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     def slow(_method: str, _path: str, body: bytes) -> Answer:
         sizes.append(len(sent_in(body)))
         if sizes[-1] > 25:
-            time.sleep(1.5)
+            time.sleep(3)
         return TAKEN
 
-    monkeypatch.setattr(posting, "_TIMEOUT", httpx.Timeout(0.5))
+    monkeypatch.setattr(posting, "_TIMEOUT", httpx.Timeout(1.5))
     with connected(slow) as (sender, _):
         for _ in range(2):
             with pytest.raises(httpx.TimeoutException):

@@ -17,6 +17,7 @@ from tests.conftest import settings_for_tests
 from tests.ledger.journals import encoded, record
 from tests.ledger.shipping.test_shipper_process import Programs, programs, status, until
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 
 __all__ = ["programs"]
 pytestmark = pytest.mark.slow
@@ -93,7 +94,7 @@ def test_what_is_written_arrives_once_through_hangs_and_kills(
     until(lambda: not segments(journal), 120)
     until(lambda: status(tmp_path)["pending_bytes"] == 0 and status(tmp_path)["mlflow"] == "up")
     shipper.send_signal(signal.SIGTERM)
-    assert shipper.wait(10) == 0
+    assert shipper.wait(PATIENCE) == 0
     client = MlflowClient(mlflow_server.uri)
     experiment = client.get_experiment_by_name(name)
     assert experiment is not None

@@ -17,6 +17,7 @@ from tests.ledger.journals import record
 from tests.ledger.shipping.storing import Ledger, child, exhaust, opened, runs_of
 from tests.ledger.shipping.tracing import expected, ids_of, settings_of, ship, traces_of
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +86,7 @@ def test_a_server_killed_in_the_middle_of_a_batch(tmp_path: Path) -> None:
             _kill(server)
             assert worker.is_alive()
             server.start()
-            worker.join(120)
+            worker.join(PATIENCE)
             assert not worker.is_alive()
             assert ids_of(traces_of(settings)) == expected(made)
             ((_, run),) = runs_of(settings).items()
@@ -104,7 +105,7 @@ def _kill(server: MlflowServer) -> None:
 
 
 def _wait_for(ledger: Ledger, sent: int) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while ledger.totals().get("traces_sent", 0) < sent:
         assert time.monotonic() < until
         time.sleep(0.02)

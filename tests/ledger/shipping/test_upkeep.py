@@ -23,6 +23,7 @@ from tests.conftest import MakeSettings
 from tests.ledger.journals import record
 from tests.ledger.shipping.storing import Ledger, exhaust, opened, runs_of
 from tests.support.mlflow_server import MlflowServer, free_port
+from tests.support.patience import PATIENCE
 
 _DAY = 86_400.0
 
@@ -51,7 +52,9 @@ def counts(ledger: Ledger, **options: Any) -> dict[str, int]:
 def backdate(mlflow_server: MlflowServer, run_id: str, ago: float) -> None:
     """Let a run have begun days ago: MLflow's client cannot say so afterwards."""
     start = int((time.time() - ago * _DAY) * 1000)
-    with closing(sqlite3.connect(mlflow_server.folder / "mlflow.db", timeout=30)) as connection:
+    with closing(
+        sqlite3.connect(mlflow_server.folder / "mlflow.db", timeout=PATIENCE)
+    ) as connection:
         connection.execute("UPDATE runs SET start_time=? WHERE run_uuid=?", (start, run_id))
         connection.commit()
 
