@@ -9,10 +9,12 @@ from services import __version__
 from services.cli import (
     config,
     deploy,
+    drift,
     evaluate,
     jobs,
     ledger,
     models,
+    monitor,
     run,
     seed_models,
     sweep,
@@ -29,11 +31,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("monitor")(monitor.monitor)
 app.command("config")(config.show)
 app.command("version")(version.show)
 app.add_typer(models.app, name="models")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(drift.app, name="drift")
 app.add_typer(train.app, name="train")
 app.add_typer(sweep.app, name="sweep")
 app.command("seed-models")(seed_models.seed_models)

@@ -69,6 +69,7 @@ def run(
 def _run_all(settings: "Settings", *, mlflow: bool, seed: bool, workers: bool) -> int:
     from services.cli.supervisor import redis
     from services.cli.supervisor.embedded import carries_jobs, mlflow_address, programs, sole_use
+    from services.cli.supervisor.metrics import shared_folder
     from services.core import embedded
 
     addresses: dict[str, str] = {}
@@ -77,8 +78,11 @@ def _run_all(settings: "Settings", *, mlflow: bool, seed: bool, workers: bool) -
     if carries_jobs(settings):
         addresses[embedded.REDIS] = redis.address(settings)
     # Servers of our own write in this folder: only one of each may.
-    with sole_use(settings.data_dir) if addresses else nullcontext():
-        found = programs(settings, mlflow=mlflow, seed=seed, workers=workers)
+    with (
+        sole_use(settings.data_dir) if addresses else nullcontext(),
+        shared_folder(settings) as metrics,
+    ):
+        found = programs(settings, mlflow=mlflow, seed=seed, workers=workers, metrics=metrics)
         for server, address in addresses.items():
             embedded.announce(settings.data_dir, address, server)
         try:

@@ -10,7 +10,6 @@ from services.cli.console import UsageError, err, out
 from services.core.errors import InvalidInputError
 from services.families.base import TrainableFamily
 from services.jobs.names import TRAIN, TRAINING
-from services.jobs.submission import NewWork
 
 if TYPE_CHECKING:
     from services.training.order import Order
@@ -51,6 +50,8 @@ def hand_over(order: "Order", *, as_json: bool) -> None:
         JobsUnavailableError: this Slipway takes no jobs.
         OverloadedError, LedgerUnavailableError: there is no room for it now.
     """
+    from services.jobs.submission import NewWork
+
     with jobs_sources.store() as store:
         job, _ = store.submit(NewWork(TRAINING, TRAIN, order.family, order.as_json(), caller=None))
     if as_json:

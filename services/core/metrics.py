@@ -1,22 +1,23 @@
-"""Definitions of every Prometheus metric: one object per process, or per test.
+"""The metrics of one process, or of one test; `metering/definitions.py` says what each is.
 
-Names are free of prefixes, in base units, and of low cardinality: a label value never comes
-from a caller unchecked. What may become a label is decided here.
+Where several processes share a folder (`metering/sharing.py`) what is kept here goes into this
+process's files, and `registry` shows all of them together.
 """
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from services.core.metering import definitions as d
+from services.core.metering.rendering import Renderer
+from services.core.metering.sharing import shared
+from services.core.metering.together import Together
 from services.core.tally import Tallies
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -27,161 +28,86 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 UNMATCHED = "unmatched"
 
-# From a health check's tenth of a millisecond up to the longest deadline.
-_HTTP_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_PHASE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_CONFIDENCE = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-_BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
-_LOAD_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-_UPLOAD_BYTES = tuple(float(2**power) for power in range(10, 28, 2))
-
 
 class Metrics:
-    """The metrics of one gateway, in a registry of their own."""
+    """What a process counts.
+
+    Attributes:
+        registry: what is exposed; collectors that are asked at each scrape are registered here.
+        own: what this process keeps; the same one where it shares nothing.
+        tallies: brought up to date before anything is exposed.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         # First, so that whatever is read after it is complete.
         self.tallies = Tallies(self.registry)
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
-        self._define_http()
+        self._renderer = Renderer()
+        self._shared = shared()
+        if self._shared is None:
+            self.own = self.registry
+            # Of one process, and meaningless where several answer in turn: see `program_*`.
+            ProcessCollector(registry=self.registry)
+            PlatformCollector(registry=self.registry)
+            GCCollector(registry=self.registry)
+        else:
+            self.own = CollectorRegistry()
+            self.registry.register(Together(self._shared))
+        self._define_requests()
         self._define_predictions()
         self._define_models()
-        self._define_ledger()
 
-    def _define_http(self) -> None:
-        self.http_requests = Counter(
-            "http_requests_total",
-            "Requests answered, by route template.",
-            ("method", "route", "status"),
-            registry=self.registry,
-        )
-        self.http_request_duration = Histogram(
-            "http_request_duration_seconds",
-            "Time from the request's head to the end of its answer.",
-            ("method", "route"),
-            buckets=_HTTP_SECONDS,
-            registry=self.registry,
-        )
-        self.active_connections = Gauge(
-            "active_connections", "Requests being answered now.", registry=self.registry
-        )
-        self.requests_rejected = Counter(
-            "requests_rejected_total",
-            "Requests turned away before any model saw them.",
-            ("reason",),
-            registry=self.registry,
-        )
-        self.file_uploads = Counter(
-            "file_uploads_total",
-            "Files received, by what their bytes are.",
-            ("type", "status"),
-            registry=self.registry,
-        )
-        self.file_upload_size = Histogram(
-            "file_upload_size_bytes",
-            "Size of the files received.",
-            buckets=_UPLOAD_BYTES,
-            registry=self.registry,
-        )
-
-    def _define_predictions(self) -> None:
-        self.predictions = Counter(
-            "predictions_total",
-            "Predictions asked for, by how they ended.",
-            ("model", "version", "mode", "status"),
-            registry=self.registry,
-        )
-        self.prediction_duration = Histogram(
-            "prediction_duration_seconds",
-            "Time of a prediction's phase: queue, preprocess, inference, postprocess.",
-            ("model", "version", "phase"),
-            buckets=_PHASE_SECONDS,
-            registry=self.registry,
-        )
-        self.prediction_confidence = Histogram(
-            "prediction_confidence",
-            "Scores that a model gave to what it answered.",
-            ("model", "version"),
-            buckets=_CONFIDENCE,
-            registry=self.registry,
-        )
-        self.prediction_errors = Counter(
-            "prediction_errors_total",
-            "Predictions without an answer, by the code of their error.",
-            ("model", "type"),
-            registry=self.registry,
-        )
-
-        self.prediction_batch_size = Histogram(
-            "prediction_batch_size",
-            "Rows that a model predicted together.",
-            ("model", "version"),
-            buckets=_BATCH_ROWS,
-            registry=self.registry,
-        )
-        self.cache_requests = Counter(
-            "cache_requests_total",
-            "Looks into the cache of answers: hit, miss, error.",
-            ("result",),
-            registry=self.registry,
-        )
-
-    def _define_models(self) -> None:
-        self.model_memory = Gauge(
-            "model_memory_bytes",
-            "Memory that a model takes, as measured while it was loaded.",
-            ("model", "version"),
-            registry=self.registry,
-        )
-        self.model_loaded = Gauge(
-            "model_loaded_info",
-            "1 for each model in memory.",
-            ("model", "version", "family", "task", "device"),
-            registry=self.registry,
-        )
-
-        self.model_swaps = Counter(
-            "model_swaps_total",
-            "Changes of the version in production that were followed: swapped, failed.",
-            ("model", "result"),
-            registry=self.registry,
-        )
-        self.model_evictions = Counter(
-            "model_evictions_total",
-            "Versions put out of memory to stay within MEMORY_BUDGET.",
-            ("model",),
-            registry=self.registry,
-        )
-        self.model_load_duration = Histogram(
-            "model_load_duration_seconds",
-            "Time to load and warm a version.",
-            ("model",),
-            buckets=_LOAD_SECONDS,
-            registry=self.registry,
-        )
-        self.registry_up = Gauge(
-            "registry_up",
-            "1 while the last look at MLflow's registry succeeded.",
-            registry=self.registry,
-        )
-
-    def _define_ledger(self) -> None:
-        self.ledger_dropped = Counter(
-            "ledger_dropped_total",
-            "Predictions answered without a record, for want of room (LEDGER_WHEN_FULL=drop).",
-            ("reason",),
-            registry=self.registry,
-        )
+    def _define_requests(self) -> None:
+        own = self.own
+        self.http_requests = d.HTTP_REQUESTS.counter(own)
+        self.http_request_duration = d.HTTP_REQUEST_DURATION.histogram(own)
+        self.active_connections = d.ACTIVE_CONNECTIONS.gauge(own)
+        self.requests_rejected = d.REQUESTS_REJECTED.counter(own)
+        self.file_uploads = d.FILE_UPLOADS.counter(own)
+        self.file_upload_size = d.FILE_UPLOAD_SIZE.histogram(own)
+        self.ledger_dropped = d.LEDGER_DROPPED.counter(own)
         # There from the start: alerts compare them with zero.
         self.ledger_dropped.labels("full")
         self.requests_rejected.labels("ledger_full")
 
+    def _define_predictions(self) -> None:
+        own = self.own
+        self.predictions = d.PREDICTIONS.counter(own)
+        self.prediction_duration = d.PREDICTION_DURATION.histogram(own)
+        self.prediction_confidence = d.PREDICTION_CONFIDENCE.histogram(own)
+        self.prediction_errors = d.PREDICTION_ERRORS.counter(own)
+        self.prediction_batch_size = d.PREDICTION_BATCH_SIZE.histogram(own)
+        self.cache_requests = d.CACHE_REQUESTS.counter(own)
+
+    def _define_models(self) -> None:
+        own = self.own
+        self.model_memory = d.MODEL_MEMORY.gauge(own)
+        self.model_loaded = d.MODEL_LOADED.gauge(own)
+        self.model_run = d.MODEL_RUN.gauge(own)
+        self.model_load_failing = d.MODEL_LOAD_FAILING.gauge(own)
+        self.model_swaps = d.MODEL_SWAPS.counter(own)
+        self.model_evictions = d.MODEL_EVICTIONS.counter(own)
+        self.model_load_duration = d.MODEL_LOAD_DURATION.histogram(own)
+        self._registry_up: Gauge | None = None
+
+    @property
+    def registry_up(self) -> Gauge:
+        """1 while the registry answers; there from the first look on, for some look at none."""
+        if self._registry_up is None:
+            self._registry_up = d.REGISTRY_UP.gauge(self.own)
+        return self._registry_up
+
+    def absent(self, gauge: Gauge, *labels: str) -> None:
+        """Expose a series of a sparse gauge no more."""
+        if self._shared is None:
+            gauge.remove(*labels)
+        else:
+            # Nothing is ever taken out of a file.
+            gauge.labels(*labels).set(0)
+
     def exposition(self) -> bytes:
-        """Return every metric in Prometheus' text format (`CONTENT_TYPE`)."""
-        return generate_latest(self.registry)
+        """Return every metric in Prometheus' text format (`CONTENT_TYPE`). Any thread may ask."""
+        return self._renderer.text(self.registry.collect())
 
 
 def method_label(method: str) -> str:

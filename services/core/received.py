@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
-import numpy as np
-
 # How many values are looked at, and how many lists within each other: input may be hostile.
 _MANY = 4096
 _DEEPEST = 8
@@ -29,6 +27,9 @@ def describe(value: Any) -> str:
     `text of 12 characters`, `a list of 19 numbers`, `a list [3][20] of numbers`, `an object with 2
     fields`, `float32 [2, 5]`, `120 bytes`.
     """
+    # Only for an error: the command line prints its help without it.
+    import numpy as np
+
     if value is None:
         return "null"
     if isinstance(value, bool | np.bool_):

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
+_WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 _SECRET = "whsec_"  # noqa: S105 -- what secrets begin with
 # Bytes, as Standard Webhooks has it.
 _SECRET_BYTES = range(24, 65)
@@ -61,6 +62,12 @@ def _blob_place(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    if not _WEB_ADDRESS.fullmatch(value):
+        raise ValueError("it is written http://host/path or https://host/path")
+    return value
+
+
 def _webhook_secret(value: str) -> str:
     try:
         key = base64.b64decode(value.removeprefix(_SECRET), validate=True)
@@ -86,4 +93,5 @@ TraceTags = Annotated[
 ]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 BlobPlace = Annotated[str, AfterValidator(_blob_place)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 WebhookSecret = Annotated[str, AfterValidator(_webhook_secret)]

@@ -25,6 +25,7 @@ from services.core.setting_types import (
     RedisUrl,
     Seconds,
     TraceTags,
+    WebAddress,
     WebhookSecret,
 )
 
@@ -121,6 +122,13 @@ class Settings(BaseSettings):
     ledger_low_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     mlflow_ui_url: str | None = None
 
+    # Seconds between two looks; 0: none.
+    drift_every: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    drift_window: Annotated[int, Field(ge=100, le=5_000)] = 500
+
+    quality_samples: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    quality_days: Annotated[float, Field(gt=0, le=3650)] = 30.0
+
     jobs: bool = True
     job_lease: Annotated[float, Field(ge=1, le=3600)] = 15.0
     job_timeout: Seconds = 300.0
@@ -135,8 +143,16 @@ class Settings(BaseSettings):
     batch_max_bytes: Annotated[int, Field(ge=1)] = 100 * 1024 * 1024
     worker_models: CommaSeparated = ()
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = 1
+    worker_metrics_port: Annotated[int | None, Field(ge=1, le=65535)] = None
     webhook_secret: Annotated[WebhookSecret | None, Field(repr=False)] = None
     webhook_allow_private: bool = False
+
+    prometheus_multiproc_dir: Path | None = None
+    prometheus_port: Annotated[int, Field(ge=1, le=65535)] = 9090
+    alertmanager_port: Annotated[int, Field(ge=1, le=65535)] = 9093
+    # An address of this kind is often a secret in itself.
+    alert_webhook_url: Annotated[WebAddress | None, Field(repr=False)] = None
+    alert_watchdog_url: Annotated[WebAddress | None, Field(repr=False)] = None
 
     request_timeout: Seconds = 30.0
     upload_timeout: Seconds = 60.0

@@ -21,29 +21,46 @@ class _Tally(Protocol):
 
 
 class Tallies(Collector):
-    """All tallies of a registry. Reading the registry asks this collector first."""
+    """All tallies of a registry. Reading the registry asks this collector first.
+
+    Any thread may settle, and any may begin a tally.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._all: list[_Tally] = []
+        self._lock = threading.Lock()
         registry.register(self)
 
     def histogram(self, series: Histogram) -> "Observations":
         """Return the tally of a histogram's series (one whose labels are all given)."""
         tally = Observations(series)
-        self._all.append(tally)
+        self.add(tally)
         return tally
 
     def counter(self, series: Counter) -> "Count":
         """Return the tally of a counter's series."""
         tally = Count(series)
-        self._all.append(tally)
+        self.add(tally)
         return tally
+
+    def add(self, tally: _Tally) -> None:
+        """Settle this with the others."""
+        with self._lock:
+            self._all.append(tally)
 
     def drop(self, *tallies: _Tally) -> None:
         """Settle tallies for the last time and forget them."""
         for tally in tallies:
             tally.settle()
-        self._all = [one for one in self._all if one not in tallies]
+        with self._lock:
+            self._all = [one for one in self._all if one not in tallies]
+
+    def settle(self) -> None:
+        """Bring every series up to date."""
+        with self._lock:
+            tallies = list(self._all)
+        for tally in tallies:
+            tally.settle()
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: this collector has no metrics of its own."""
@@ -51,8 +68,7 @@ class Tallies(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Bring every series up to date."""
-        for tally in list(self._all):
-            tally.settle()
+        self.settle()
         return ()
 
 
@@ -90,13 +106,16 @@ class Observations:
 
 
 class Count:
-    """An increment that a counter has not seen yet; used from one thread."""
+    """Increments that a counter has not seen yet; made by one thread, settled by any."""
 
-    __slots__ = ("_series", "_value")
+    __slots__ = ("_lock", "_series", "_settled", "_value")
 
     def __init__(self, series: Counter) -> None:
         self._series = series
+        # Each is written by one side only, so that no increment falls between them.
         self._value = 0
+        self._settled = 0
+        self._lock = threading.Lock()
 
     def inc(self) -> None:
         """Count one."""
@@ -104,6 +123,8 @@ class Count:
 
     def settle(self) -> None:
         """Put what has gathered into the counter."""
-        value, self._value = self._value, 0
-        if value:
-            self._series.inc(value)
+        with self._lock:
+            value = self._value
+            if value > self._settled:
+                self._series.inc(value - self._settled)
+                self._settled = value

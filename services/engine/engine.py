@@ -16,6 +16,7 @@ from services.core.settings import Settings
 from services.engine.byhand import ByHand
 from services.engine.cache import Answers, open_cache
 from services.engine.elsewhere import Elsewhere
+from services.engine.failing import Failing
 from services.engine.fleet import Fleet
 from services.engine.index import index
 from services.engine.loaded import Loaded
@@ -65,6 +66,7 @@ class Engine:
         self._fleet = Fleet(
             settings, families, metrics, followed=source is None, elsewhere=elsewhere
         )
+        metrics.tallies.add(Failing(self._fleet, metrics))
         self._loader = Loader(settings, families, metrics, self._fleet, source)
         self._readiness = Readiness(settings, self._fleet, with_source=source is not None)
         self._answers = Answers(open_cache(settings), metrics)

@@ -11,7 +11,9 @@ PHASES = ("queue", "preprocess", "inference", "postprocess")
 class Meters:
     """What is observed about one version in memory; `ran` by any thread, the rest by the loop."""
 
-    def __init__(self, metrics: Metrics, name: str, version: str) -> None:
+    def __init__(
+        self, metrics: Metrics, name: str, version: str, *, run_id: str | None = None
+    ) -> None:
         self.name = name
         self.version = version
         self._metrics = metrics
@@ -25,6 +27,7 @@ class Meters:
         self._batch = tallies.histogram(metrics.prediction_batch_size.labels(name, version))
         self._counts: dict[tuple[str, str], Count] = {}
         self._info: tuple[str, ...] | None = None
+        self._run = None if run_id is None else (name, version, run_id)
         self._closed = False
 
     def answered(self, timings: Timings, confidences: list[float]) -> None:
@@ -56,12 +59,16 @@ class Meters:
         self._info = (self.name, self.version, info.family, info.task, info.device)
         self._metrics.model_memory.labels(self.name, self.version).set(memory_bytes)
         self._metrics.model_loaded.labels(*self._info).set(1)
+        if self._run is not None:
+            self._metrics.model_run.labels(*self._run).set(1)
 
     def unloaded(self) -> None:
         """Take away the series that say that it is in memory."""
         if self._info is not None:
-            self._metrics.model_memory.remove(self.name, self.version)
-            self._metrics.model_loaded.remove(*self._info)
+            self._metrics.absent(self._metrics.model_memory, self.name, self.version)
+            self._metrics.absent(self._metrics.model_loaded, *self._info)
+            if self._run is not None:
+                self._metrics.absent(self._metrics.model_run, *self._run)
             self._info = None
 
     def close(self) -> None:

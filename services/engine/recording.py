@@ -115,6 +115,7 @@ class Recording:
             status,
         )
         made.fields = loaded.fields
+        made.family = loaded.family
         return made
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from services.core.signature import Signature
+from services.families._judging import Judging
 from services.families._packing import Packing
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Artifact:
         example: a payload that the model answered when it was registered; replayed at warm-up.
         pinned: the operator named these files; a registry does not replace them.
         native: opens a model of a foreign MLflow flavour, found safe or trusted; None: of no such.
+        run_id: the run in MLflow that made it, as its files say; None: they do not.
     """
 
     family: str
@@ -55,6 +57,7 @@ class Artifact:
     example: Any = None
     pinned: bool = False
     native: Callable[[], Any] | None = None
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,7 @@ class Gates:
     latency: float = 0.25
 
 
-class Family(Packing, ABC):
+class Family(Packing, Judging, ABC):
     """A kind of model that Slipway can serve.
 
     Attributes:
@@ -215,7 +218,6 @@ class Family(Packing, ABC):
         field: the field by which `POST /predict` knows a JSON body of this family.
         file: whether `POST /predict` with a form's file is for this family.
         takes: `json` or `picture`: what `/models/{name}/predict` decodes for it.
-        labels: what its classes are called, where all its models share them (`GET /classes`).
     """
 
     name: ClassVar[str]
@@ -224,7 +226,6 @@ class Family(Packing, ABC):
     field: ClassVar[str | None] = None
     file: ClassVar[bool] = False
     takes: ClassVar[str] = "json"
-    labels: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def open(self, artifact: Artifact, settings: "Settings") -> Model:

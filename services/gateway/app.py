@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from services import __version__
+from services.core.metering.reporting import Reporter
+from services.core.metering.sharing import shared
+from services.core.metering.vitals import GATEWAY, Vitals
 from services.core.metrics import Metrics
 from services.core.settings import Settings
 from services.engine.engine import Engine
 from services.families import discover
 from services.families.base import Family
 from services.gateway.choice import Choice
+from services.gateway.collectors import Collectors
 from services.gateway.errors import install_error_handlers
 from services.gateway.middleware import wrap
 from services.gateway.placement import PlacedEngine
 from services.gateway.registry_desk import RegistryDesk
 from services.gateway.routes import install_routes
 from services.gateway.sentry import start_sentry
-from services.jobs.collector import JobCollector
 from services.jobs.desk import JobDesk
 from services.jobs.watch import JobWatch
-from services.ledger.collector import LedgerCollector
 from services.ledger.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -49,12 +51,11 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
     """
     start_sentry(settings)
     metrics = Metrics()
+    metrics.tallies.add(Vitals(GATEWAY, metrics.own))
     families = discover() if families is None else families
     desk = RegistryDesk(settings, families, metrics)
     recorder = Recorder(settings, metrics) if settings.ledger else None
-    if settings.ledger:
-        metrics.registry.register(LedgerCollector(settings))
-    watch = _job_watch(settings, metrics)
+    watch = _job_watch(settings)
     jobs = JobDesk(settings, metrics)
     engine: Engine
     if settings.worker_models:
@@ -79,6 +80,7 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
     app.state.families = families
     app.state.desk = desk
     app.state.job_watch = watch
+    app.state.collectors = Collectors(settings, metrics.registry, watch, lambda: desk.health)
     app.state.jobs = jobs
     app.state.choice = Choice(families, settings, engine)
     install_error_handlers(app)
@@ -87,13 +89,11 @@ def create_app(settings: Settings, families: Mapping[str, Family] | None = None)
     return app
 
 
-def _job_watch(settings: Settings, metrics: Metrics) -> JobWatch | None:
+def _job_watch(settings: Settings) -> JobWatch | None:
     """Return what looks at jobs, where there can be any; the metrics ask it too."""
     if not settings.jobs or settings.redis_url is None:
         return None
-    watch = JobWatch(settings)
-    metrics.registry.register(JobCollector(watch))
-    return watch
+    return JobWatch(settings)
 
 
 def _shipper(settings: Settings) -> "ShipperThread | None":
@@ -113,6 +113,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     desk: RegistryDesk = app.state.desk
     settings: Settings = app.state.settings
     jobs: JobDesk = app.state.jobs
+    # Whoever is scraped may be another process.
+    reporter = None if shared() is None else Reporter(app.state.metrics.tallies)
     engine.start()
     jobs.start()
     desk.start(engine)
@@ -126,7 +128,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Not in a `finally`: a shutdown that is forced by a second signal must not wait here.
     if watch is not None:
         watch.close()
+    collectors: Collectors = app.state.collectors
+    collectors.close()
     await desk.close()
     await engine.close()
     # Last: what waited for workers has been canceled by now.
     await jobs.close()
+    if reporter is not None:
+        await asyncio.to_thread(reporter.close)

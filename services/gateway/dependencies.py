@@ -11,6 +11,7 @@ from services.engine.engine import Engine
 from services.families.base import Family
 from services.gateway.choice import Choice
 from services.gateway.ledger_desk import LedgerDesk
+from services.gateway.quality_desk import QualityDesk
 from services.gateway.registry_desk import RegistryDesk
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def get_desk(request: Request) -> RegistryDesk:
 def get_ledger(request: Request) -> LedgerDesk:
     """The predictions on record."""
     return cast(LedgerDesk, request.app.state.ledger_desk)
+
+
+def get_quality(request: Request) -> QualityDesk:
+    """How good the versions are by what people say."""
+    return cast(QualityDesk, request.app.state.quality)
 
 
 def get_jobs(request: Request) -> "JobDesk":

@@ -109,6 +109,21 @@ FEEDBACK: dict[str, Any] = {
     "rating": {"summary": "A rating", "value": {"name": "rating", "value": 4}},
     "right": {"summary": "It was right", "value": {"value": True}},
 }
+_PREDICTION = "01937f5c-9f2b-7cc0-8000-6f1e5b9a3d21"
+_SQUARE = [10, 10, 50, 10, 50, 50, 10, 50]
+FEEDBACK_ITEMS: dict[str, Any] = {
+    "classes": {
+        "summary": "The right classes of predictions",
+        "value": [
+            {"prediction_id": _PREDICTION, "expected": 1},
+            {"prediction_id": "01937f5c-9f2b-7cc0-8000-6f1e5b9a3d22", "expected": [0, 1]},
+        ],
+    },
+    "masks": {
+        "summary": "The right objects in a picture",
+        "value": [{"prediction_id": _PREDICTION, "expected": [{"polygons": [_SQUARE]}]}],
+    },
+}
 TRAIN: dict[str, Any] = {
     "digits": {
         "summary": "Handwritten digits",

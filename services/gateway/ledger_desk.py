@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -10,6 +10,7 @@ import anyio.to_thread
 from services.core.errors import ConflictError, LedgerUnavailableError, NotFoundError
 from services.core.settings import Settings
 from services.jobs.names import PREDICT
+from services.ledger import blobs
 from services.ledger.lookup import Found, Indexed, find_in_journal
 from services.ledger.opened import Opened
 from services.ledger.places import Places
@@ -17,6 +18,7 @@ from services.ledger.records import Record
 
 if TYPE_CHECKING:
     from services.ledger.database.job_rows import Job
+    from services.ledger.database.opening import Database
     from services.ledger.questions import Connection, Looked
 
 T = TypeVar("T")
@@ -138,6 +140,18 @@ class LedgerDesk:
             raise ConflictError(
                 "Another prediction has this id.", where="id", expected="an id of its own"
             )
+
+    def blob(self, name: str, most_bytes: int) -> Any:
+        """Return the JSON value that lies beside a record; None where it does not any more."""
+        return blobs.json_value(self._places, name, most_bytes)
+
+    async def run(self, work: "Callable[[Database], T]", seconds: float) -> T:
+        """Run `work`, which begins transactions of its own, in a thread.
+
+        Raises:
+            LedgerUnavailableError: the database is away or busy, or took longer.
+        """
+        return await self._run(lambda: work(self._opened()), seconds)
 
     async def close(self) -> None:
         """Close the database, if it was opened."""

@@ -10,6 +10,7 @@ from services.gateway.error_examples import of_status
 from services.gateway.error_shapes import Told, inference, own, scoring
 from services.gateway.schemas import ErrorResponse
 from services.gateway.schemas_foreign import ScoringError
+from services.gateway.schemas_predictions import FeedbackItem
 
 _DESCRIPTIONS = {
     400: "The body breaks its protocol: a form with a broken boundary, JSON that is none.",
@@ -32,6 +33,7 @@ _RETRY_AFTER = {
     }
 }
 
+_FEEDBACK_LINE = '{"prediction_id": "01937f5c-9f2b-7cc0-8000-6f1e5b9a3d21", "expected": 1}\n'
 _PREDICTION_ID = {"X-Prediction-ID": {"schema": {"type": "string", "format": "uuid"}}}
 _PAYLOAD = {
     "type": "object",
@@ -128,6 +130,15 @@ def json_body(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any
     """Document a JSON body that the route reads itself."""
     content = {"application/json": {"schema": schema, "examples": examples}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def feedback_items(examples: dict[str, Any]) -> dict[str, Any]:
+    """Document a list of feedback: as JSON, or one item a line."""
+    item = FeedbackItem.model_json_schema()
+    documented = json_body({"type": "array", "items": item, "minItems": 1}, examples)
+    lines = {"schema": {"type": "string"}, "example": _FEEDBACK_LINE}
+    documented["requestBody"]["content"]["application/x-ndjson"] = lines
+    return documented
 
 
 def either_body(examples: dict[str, Any]) -> dict[str, Any]:

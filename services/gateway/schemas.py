@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.gateway.schemas_quality import VersionQuality
+
 
 class ErrorDetail(BaseModel):
     """What was wrong."""
@@ -238,6 +240,7 @@ class ModelDetails(ModelEntry):
     signature: dict[str, Any] | None
     example: Any = Field(description="A body that the model answers.")
     input: str | None = Field(description="What `POST /models/{name}/predict` takes.")
+    quality: list[VersionQuality] = Field(description="Of the versions that got labels.")
     stale: bool
 
 

@@ -10,6 +10,7 @@ _UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 # What no database takes in a text.
 _WITHOUT_NUL = r"^[^\x00]*$"
 
+Uncounted = Literal["no_answer", "no_output", "no_measure"]
 Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "expired"]
 
 
@@ -113,9 +114,20 @@ class FeedbackEntry(BaseModel):
 
 
 class FeedbackList(BaseModel):
-    """What was said just now."""
+    """What was said just now, and what it means for the model's live quality."""
 
     feedback: list[FeedbackEntry]
+    correct: bool | None = Field(
+        default=None,
+        description="Whether all of the answer was as `expected`. Null where there is no yes or no"
+        " to that: masks, numbers, or nothing that was judged.",
+    )
+    uncounted: Uncounted | None = Field(
+        default=None,
+        description="Why what was `expected` does not count towards the quality of the version: the"
+        " prediction failed (no_answer), its answer is not on record any more (no_output), or the"
+        " model's family has no measure for it (no_measure). Null where it counts.",
+    )
 
 
 class Prediction(PredictionSummary):
@@ -150,7 +162,11 @@ class FeedbackRequest(BaseModel):
         ' "off by one". Needed unless `expected` is given.',
     )
     expected: Any = Field(
-        default=None, description="What would have been right: any JSON value of at most 16 KiB."
+        default=None,
+        description="What would have been right, at most 64 KiB of JSON: the class or the number,"
+        " a list of them for several rows, or the objects in the picture, each with a mask,"
+        " polygons or a box. Said again, the newest counts. With a `name` of its own it is any JSON"
+        " value, and is kept but not judged.",
     )
     name: Annotated[str, Field(min_length=1, max_length=128, pattern=_WITHOUT_NUL)] | None = Field(
         default=None, description="What was judged. Without it `feedback`, or `expected`."
@@ -165,3 +181,45 @@ class FeedbackRequest(BaseModel):
         default=None,
         description="A UUID of yours: sent again with the same body, nothing is added.",
     )
+
+
+class FeedbackItem(FeedbackRequest):
+    """The same, of one of many predictions."""
+
+    prediction_id: Annotated[str, Field(pattern=_UUID)] = Field(
+        description="What `X-Prediction-ID` of the answer says."
+    )
+
+
+class FeedbackError(BaseModel):
+    """Why an item is not kept."""
+
+    code: str
+    message: str
+    where: str | None
+    expected: str | None
+    received: str | None
+
+
+class FeedbackResult(BaseModel):
+    """What became of one item."""
+
+    index: int = Field(description="Its place in the request, from 0.")
+    prediction_id: str | None
+    status: int = Field(
+        description="As if it had come alone: 201 kept; 200 it was there before, under its id;"
+        " 404, 409, 413, 422, 503: see `error`."
+    )
+    ids: list[str] = Field(default=[], description="Of the entries that were kept.")
+    correct: bool | None = Field(default=None, description="See `FeedbackList`.")
+    uncounted: Uncounted | None = Field(default=None, description="See `FeedbackList`.")
+    error: FeedbackError | None = None
+
+
+class FeedbackResults(BaseModel):
+    """What became of each item, in their order."""
+
+    results: list[FeedbackResult]
+    kept: int = Field(description="Items that were kept now.")
+    repeated: int = Field(description="Items that were there before.")
+    refused: int = Field(description="Items with an error. Send those of status 503 again.")

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.gateway.schemas_quality import QualitySummary
+
 
 class Spread(BaseModel):
     """Seconds; quantiles are estimated from the histogram's buckets, null without observations."""
@@ -61,6 +63,7 @@ class PredictionSummary(BaseModel):
     count: int
     status: dict[str, int]
     errors: dict[str, int] = Field(description="By the code of the error.")
+    errors_by_model: dict[str, dict[str, int]]
     models: list[ModelSummary]
 
 
@@ -97,9 +100,30 @@ class MemorySummary(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    process_bytes: int | None
+    process_bytes: int | None = Field(description="Of all gateway processes.")
+    programs: dict[str, int] = Field(description="Bytes by kind of process.")
     models_bytes: int
     models: list[ModelMemory]
+
+
+class QueueSummary(BaseModel):
+    """One queue of jobs."""
+
+    queue: str
+    waiting: int
+    oldest_seconds: float = Field(description="Age of the oldest job that waits; 0: none does.")
+    running: int
+    dead_letters: int
+    workers: int = Field(description="Workers that are there.")
+
+
+class ModelRates(BaseModel):
+    """What a version does a second."""
+
+    model: str
+    version: str
+    predictions_per_second: float
+    failures_per_second: float = Field(description="Those without an answer among them.")
 
 
 class RecentRates(BaseModel):
@@ -109,6 +133,10 @@ class RecentRates(BaseModel):
     requests_per_second: float
     server_errors_per_second: float
     predictions_per_second: float
+    prediction_errors_per_second: float
+    jobs_per_second: float = Field(description="Jobs that ended.")
+    latency: Spread = Field(description="Of the requests of that time.")
+    models: list[ModelRates]
 
 
 class MetricsSummary(BaseModel):
@@ -116,7 +144,7 @@ class MetricsSummary(BaseModel):
 
     version: str
     timestamp: str = Field(description="In UTC (ISO 8601).")
-    started: str | None = Field(description="When the process began; counts are since then.")
+    started: str | None = Field(description="When the oldest gateway process began.")
     uptime_seconds: float | None
     recent: RecentRates | None = Field(description="Null at the first call.")
     requests: RequestSummary
@@ -125,3 +153,5 @@ class MetricsSummary(BaseModel):
     cache: CacheSummary
     uploads: UploadSummary
     memory: MemorySummary
+    queues: list[QueueSummary] = Field(description="Empty where no jobs are accepted.")
+    quality: list[QualitySummary] = Field(description="Of versions that got feedback.")

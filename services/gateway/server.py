@@ -13,6 +13,8 @@ from fastapi import FastAPI
 
 from services.core.errors import ConfigurationError
 from services.core.logging import configure_logging, get_logger
+from services.core.metering.reporting import sweep
+from services.core.metering.sharing import share
 from services.core.settings import Settings
 from services.engine.engine import Engine
 from services.families.base import Family
@@ -37,6 +39,8 @@ def serve(settings: Settings, families: Mapping[str, Family] | None = None) -> N
     """
     configure_logging(settings.effective_log_level, settings.log_format)
     gc.set_threshold(_COLLECT_AFTER)
+    share(settings.prometheus_multiproc_dir)
+    sweep()
     app = create_app(settings, families)
     if settings.ledger:
         check_writable(settings)

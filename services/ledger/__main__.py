@@ -8,6 +8,8 @@ import threading
 
 from services.core.errors import SlipwayError
 from services.core.logging import configure_logging, get_logger
+from services.core.metering.reporting import report
+from services.core.metering.vitals import LEDGER
 from services.core.settings import Settings, get_settings
 from services.ledger.shipping.shipper import Shipper
 
@@ -31,11 +33,14 @@ def main() -> int:
     # The signals' handler runs in this thread, which therefore must not wait for the event itself.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    reporter = report(LEDGER, settings.prometheus_multiproc_dir)
     worker = _Worker(settings, stop)
     worker.start()
     while worker.is_alive() and not stop.is_set():
         worker.join(_POLL_SECONDS)
     worker.join(_GRACE_SECONDS)
+    if reporter is not None:
+        reporter.close()
     if worker.is_alive() or not worker.ended:
         _leave(worker.code)
     return worker.code

@@ -10,6 +10,9 @@ import re
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from services.core.ids import new_id
 from services.ledger.places import Places
@@ -63,6 +66,17 @@ def store(places: Places, name: str, data: bytes) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
+
+
+def json_value(places: Places, name: str, most_bytes: int) -> Any:
+    """Return what a blob of JSON holds; None where it is gone, larger than that, or no JSON."""
+    try:
+        place = path(places, name)
+        if place.stat().st_size > most_bytes:
+            return None
+        return orjson.loads(place.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def prune(

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from services.core.settings import Settings
+from services.ledger import ledger_metrics as m
 from services.ledger.lookup import listed
 from services.ledger.places import Places
 
@@ -20,24 +20,6 @@ _FRESH = 15.0
 # The file has one kilobyte: nothing of another size is it.
 _MOST_BYTES = 64 * 1024
 
-# By key of the status: the metric's name and what it says.
-_GAUGES = {
-    "pending": ("ledger_pending", "Predictions in the journal that are not in MLflow yet."),
-    "oldest_seconds": ("ledger_oldest_seconds", "Age of the oldest prediction in the journal."),
-    "unindexed_bytes": ("ledger_unindexed_bytes", "Bytes of the journal not in the database yet."),
-    "trace_share": ("ledger_trace_share", "Share of the ordinary predictions that get a trace."),
-    "trace_backlog": ("ledger_trace_backlog", "Predictions whose trace is still to be decided."),
-    "dead_letters": ("ledger_dead_letters", "Records and traces that MLflow refused for good."),
-    "feedback_pending": ("ledger_feedback_pending", "Feedback that is not in MLflow yet."),
-}
-_COUNTERS = {
-    "rows_stored": ("ledger_rows_stored_total", "Predictions stored in MLflow as Parquet."),
-    "damaged_bytes": (
-        "ledger_damaged_bytes_total",
-        "Bytes of the journal that belong to no record.",
-    ),
-    "feedback_attached": ("ledger_feedback_attached_total", "Feedback attached to its trace."),
-}
 _TRACES = ("sent", "thinned", "refused")
 
 
@@ -65,28 +47,20 @@ class LedgerCollector(Collector):
         status = self._now()
         # By the clock that the shipper wrote it by; one that was set back is no reason to alarm.
         fresh = _number(status, "time") is not None and time.time() - status["time"] < _FRESH
-        yield GaugeMetricFamily(
-            "ledger_shipper_up", "1 while the shipper says something.", float(fresh)
-        )
-        yield GaugeMetricFamily("ledger_pending_bytes", "Bytes of the journal.", self._bytes)
-        yield GaugeMetricFamily("ledger_bytes_limit", "LEDGER_MAX_BYTES.", float(self._limit))
+        yield m.SHIPPER_UP.value(float(fresh))
+        yield m.PENDING_BYTES.value(self._bytes)
+        yield m.BYTES_LIMIT.value(float(self._limit))
         # `none`: no MLflow is configured that could be up.
         if status.get("mlflow") in ("up", "down"):
             up = fresh and status["mlflow"] == "up"
-            yield GaugeMetricFamily(
-                "ledger_mlflow_up", "1 while the shipper reaches MLflow.", float(up)
-            )
+            yield m.MLFLOW_UP.value(float(up))
         if status.get("ready") is False:
             # Its zeros are those of one that has not looked yet.
             return
-        for key, (name, text) in _GAUGES.items():
+        for key, definition in m.FIGURES.items():
             value = _number(status, key)
             if value is not None:
-                yield GaugeMetricFamily(name, text, value)
-        for key, (name, text) in _COUNTERS.items():
-            value = _number(status, key)
-            if value is not None:
-                yield CounterMetricFamily(name, text, value)
+                yield definition.value(value)
         yield from _traces(status)
 
     def _now(self) -> Mapping[str, Any]:
@@ -111,14 +85,9 @@ class LedgerCollector(Collector):
 
 def _traces(status: Mapping[str, Any]) -> Iterator[Metric]:
     values = {result: _number(status, f"traces_{result}") for result in _TRACES}
-    family = CounterMetricFamily(
-        "ledger_traces_total", "Predictions by what became of their trace.", labels=["result"]
-    )
-    for result, value in values.items():
-        if value is not None:
-            family.add_metric([result], value)
-    if family.samples:
-        yield family
+    found = [((result,), value) for result, value in values.items() if value is not None]
+    if found:
+        yield m.TRACES.family(found)
 
 
 def _number(status: Mapping[str, Any], key: str) -> float | None:

@@ -35,6 +35,7 @@ class Made:
         output: what it answered; None where it did not.
         phases: seconds by phase.
         error: `code`, `message`, `where`, `expected` and `phase`, where it failed.
+        family: of the version.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Made:
     confidences: list[float] | None = None
     cached: bool = False
     error: dict[str, Any] | None = None
+    family: str | None = None
 
 
 class Making(ABC):
@@ -193,6 +195,8 @@ def _written(made: Made, value: Any, parts: Parts | None = None) -> bytes:
         record["cached"] = True
     if made.error is not None:
         record["error"] = made.error
+    if made.family is not None:
+        record["family"] = made.family
     caller = CALLER.get()
     if caller is not None:
         record["caller"] = caller

@@ -25,6 +25,7 @@ class Record:
         mode: how it was asked for.
         caller: who asked, where that is known.
         status: `succeeded`, `failed` or `canceled`.
+        family: of the version, so that its answer can be read; None in older records.
         error: `code`, `message`, `where`, `expected` and `phase`; None where it succeeded.
         input, output: JSON values; None where they are left out or lie beside the journal.
         input_digest: `sha256:` and 64 hex digits, of the picture or of the input's JSON.
@@ -56,6 +57,7 @@ class Record:
     cached: bool
     annotated: str | None
     raw: bytes
+    family: str | None = None
 
 
 _FIELDS = [name for name in Record.__slots__ if name != "raw"]
@@ -80,6 +82,7 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "phases": (dict, _NOTHING),
     "confidence": (int, float, _NOTHING),
     "annotated": (str, _NOTHING),
+    "family": (str, _NOTHING),
 }
 
 

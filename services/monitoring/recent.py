@@ -1,14 +1,17 @@
 """How often something happened lately, from counters that only know the total."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import Generic, TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 # A snapshot is taken when somebody asks, though no more often than that (seconds).
 _APART = 5.0
 _WINDOW = 60.0
 
 
-class Recent:
+class Recent(Generic[Name]):
     """Remembers totals of the last minute; the rate is since the one that is nearest to it in age.
 
     Nothing is measured by itself: who asks for the first time gets no rate, and who asks again
@@ -18,11 +21,11 @@ class Recent:
     def __init__(self, window: float = _WINDOW, apart: float = _APART) -> None:
         self._window = window
         self._apart = apart
-        self._snapshots: deque[tuple[float, dict[str, float]]] = deque()
+        self._snapshots: deque[tuple[float, dict[Name, float]]] = deque()
 
     def rates(
-        self, now: float, totals: Mapping[str, float]
-    ) -> tuple[float, dict[str, float]] | None:
+        self, now: float, totals: Mapping[Name, float]
+    ) -> tuple[float, dict[Name, float]] | None:
         """Return over how many seconds, and how many a second of each; None at the first time.
 
         Args:

@@ -1,24 +1,24 @@
 """The metrics in a few numbers. All of them come from the registry that `GET /metrics` shows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from prometheus_client.metrics_core import Metric
-
 from services.monitoring.distribution import Distribution, merged
+from services.monitoring.quality_summary import quality
 from services.monitoring.series import Key, Series
 
 _PHASES = ("queue", "preprocess", "inference", "postprocess")
+_GATEWAY = ("gateway",)
 _SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def summary(families: Iterable[Metric]) -> dict[str, Any]:
-    """Return JSON values: `requests`, `predictions`, `rejected`, `cache`, `uploads`, `memory`.
+def summary(series: Series) -> dict[str, Any]:
+    """Return JSON values: `requests`, `predictions`, `rejected`, `cache`, `uploads` and so on.
 
-    Counts are since the start of the process. Times are seconds; quantiles are estimated from the
-    histograms' buckets (see `Distribution.quantile`) and null without observations.
+    Counts are since the start of the process, or of the first of those that share their metrics.
+    Times are seconds; quantiles are estimated from the histograms' buckets (see
+    `Distribution.quantile`) and null without observations.
     """
-    series = Series(families)
     return {
         "requests": _requests(series),
         "predictions": _predictions(series),
@@ -26,12 +26,15 @@ def summary(families: Iterable[Metric]) -> dict[str, Any]:
         "cache": _cache(series),
         "uploads": _uploads(series),
         "memory": _memory(series),
+        "queues": _queues(series),
+        "quality": quality(series),
     }
 
 
-def started(families: Iterable[Metric]) -> float | None:
-    """Return when the process began, in seconds since 1970; None where the system does not say."""
-    return Series(families).value("process_start_time_seconds")
+def started(series: Series) -> float | None:
+    """Return when the oldest gateway began, in seconds since 1970; None where nobody says."""
+    found = series.by("program_start_time_seconds", "program").get(_GATEWAY)
+    return series.value("process_start_time_seconds") if found is None else found
 
 
 def _requests(series: Series) -> dict[str, Any]:
@@ -42,14 +45,14 @@ def _requests(series: Series) -> dict[str, Any]:
             "method": method,
             "route": route,
             **_answers({key: n for key, n in counts.items() if key[:2] == (method, route)}),
-            "seconds": _spread(times.get((method, route))),
+            "seconds": spread(times.get((method, route))),
         }
         for method, route in sorted({key[:2] for key in counts}, key=lambda key: key[::-1])
     ]
     return {
         **_answers(counts),
         "active": int(series.value("active_connections") or 0),
-        "seconds": _spread(merged(times.values())),
+        "seconds": spread(merged(times.values())),
         "routes": routes,
     }
 
@@ -73,6 +76,7 @@ def _predictions(series: Series) -> dict[str, Any]:
     phases = series.distributions("prediction_duration_seconds", "model", "version", "phase")
     confidence = series.distributions("prediction_confidence", "model", "version")
     batches = series.distributions("prediction_batch_size", "model", "version")
+    errors = series.by("prediction_errors_total", "model", "type")
     models = [
         {
             "model": model,
@@ -81,7 +85,7 @@ def _predictions(series: Series) -> dict[str, Any]:
             "status": _under(counts, model, version),
             "mode": _under(modes, model, version),
             "phases": {
-                phase: _spread(phases[model, version, phase])
+                phase: spread(phases[model, version, phase])
                 for phase in _PHASES
                 if (model, version, phase) in phases
             },
@@ -94,6 +98,10 @@ def _predictions(series: Series) -> dict[str, Any]:
         "count": int(sum(counts.values())),
         "status": _named(series.by("predictions_total", "status")),
         "errors": _named(series.by("prediction_errors_total", "type")),
+        "errors_by_model": {
+            model: {type_: int(n) for (of, type_), n in sorted(errors.items()) if of == model}
+            for model in sorted({key[0] for key in errors})
+        },
         "models": models,
     }
 
@@ -121,15 +129,38 @@ def _memory(series: Series) -> dict[str, Any]:
             series.labels("model_loaded_info"), key=lambda one: (one["model"], one["version"])
         )
     ]
-    process = series.value("process_resident_memory_bytes")
+    programs = series.by("program_resident_memory_bytes", "program")
+    process = programs.get(_GATEWAY, series.value("process_resident_memory_bytes"))
     return {
         "process_bytes": None if process is None else int(process),
+        "programs": _named(programs),
         "models_bytes": int(sum(held.values())),
         "models": models,
     }
 
 
-def _spread(found: Distribution | None) -> dict[str, float | None]:
+def _queues(series: Series) -> list[dict[str, Any]]:
+    age = series.by("job_age_seconds", "queue")
+    counts = {
+        name: series.by(metric, "queue")
+        for name, metric in (
+            ("waiting", "jobs_queue_depth"),
+            ("running", "jobs_running"),
+            ("dead_letters", "job_dead_letters"),
+            ("workers", "workers"),
+        )
+    }
+    return [
+        {
+            "queue": queue,
+            "oldest_seconds": age.get((queue,), 0.0),
+            **{name: int(found.get((queue,), 0)) for name, found in counts.items()},
+        }
+        for (queue,) in sorted(counts["waiting"])
+    ]
+
+
+def spread(found: Distribution | None) -> dict[str, float | None]:
     """Return mean and quantiles."""
     if found is None:
         return {"mean": None, **dict.fromkeys(_SHARES)}

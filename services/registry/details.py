@@ -57,6 +57,19 @@ def details(settings: Settings, ref: VersionRef) -> Details:
     )
 
 
+def metrics_of(settings: Settings, name: str, version: str) -> dict[str, float]:
+    """Return what the run that made a version logged; nothing where there is no such run.
+
+    Raises:
+        NotFoundError, InvalidInputError: there is no such version.
+        RegistryUnavailableError: MLflow does not answer.
+    """
+    client = connect(settings)
+    with mlflow_errors("The version", where="version"):
+        run_id = client.get_model_version(name, version).run_id
+    return _run(client, run_id or None)[0]
+
+
 def family_name(settings: Settings, ref: VersionRef) -> str:
     """Return the name of the family that opens a version; `UNKNOWN` if its files do not say.
 

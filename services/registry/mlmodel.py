@@ -1,6 +1,7 @@
 """The file `MLmodel` and the example beside it, read as data; nothing of MLflow is imported."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ JSON_EXAMPLE, PICTURE_EXAMPLE = "example.json", "example.bin"
 _MOST_BYTES = 4 * 1024 * 1024
 _MOST_EXAMPLE_BYTES = 16 * 1024 * 1024
 _SERVING_EXAMPLE = "serving_input_example.json"
+_RUN_ID = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,14 @@ class ModelFile:
         flavors: by name, the mapping of each.
         signature: None if none was recorded.
         example: a payload as families take it, or None.
+        run_id: the run that made it, or None.
     """
 
     folder: Path
     flavors: Mapping[str, Mapping[str, Any]]
     signature: Signature | None
     example: Any
+    run_id: str | None = None
 
     def path(self, relative: Any) -> Path:
         """Return the path of a file or folder that the MLmodel names.
@@ -76,7 +80,13 @@ def read(folder: Path) -> ModelFile:
         flavors={str(name): flavor for name, flavor in flavors.items()},
         signature=None if signature is None else from_mlflow(signature),
         example=_example(folder, found.get("saved_input_example_info")),
+        run_id=_run_id(found.get("run_id")),
     )
+
+
+def _run_id(found: Any) -> str | None:
+    """Return what can be one: the file may say anything, and this goes into metrics and links."""
+    return found if isinstance(found, str) and _RUN_ID.fullmatch(found) else None
 
 
 def payload(example: Any) -> Any:

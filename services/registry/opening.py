@@ -47,6 +47,7 @@ def artifact(
         signature=found.signature,
         example=_own_example(found, opening) if inside else found.example,
         native=None if inside else _native(opening),
+        run_id=found.run_id,
     )
 
 

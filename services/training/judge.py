@@ -10,12 +10,20 @@ from typing import Any
 from services.core.errors import CheckpointError
 from services.core.settings import Settings
 from services.families.base import Artifact, Family, Fitted, Model, TrainableFamily, predict
+from services.training.listening import Heard, Listening
 
 
 def judge(
-    family: TrainableFamily, artifact: Artifact, held_out: Any, settings: Settings
+    family: TrainableFamily,
+    artifact: Artifact,
+    held_out: Any,
+    settings: Settings,
+    heard: Heard | None = None,
 ) -> dict[str, float]:
     """Open a version, replay its example, and return its metrics on held-out data, 0 to 1 each.
+
+    Args:
+        heard: is told what the model is asked and what it answers.
 
     Raises:
         CheckpointError: it does not answer its own example, or its metrics are no numbers.
@@ -23,7 +31,8 @@ def judge(
     model = family.open(artifact, settings)
     try:
         _replay(model, artifact.example)
-        metrics = {name: float(value) for name, value in family.evaluate(model, held_out).items()}
+        asked = model if heard is None else Listening(model, heard)
+        metrics = {name: float(value) for name, value in family.evaluate(asked, held_out).items()}
     finally:
         model.close()
     _sane(metrics, family.gates.metric)

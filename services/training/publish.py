@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from services import families
 from services.core.errors import SlipwayError
 from services.families.base import Artifact, Family, Fitted
-from services.registry import flavor, opening
+from services.registry import baselines, flavor, opening
 from services.registry.catalogue import Stage, VersionRef
 from services.registry.client import mlflow_errors
 from services.registry.look import ref_of
@@ -144,6 +144,9 @@ def _register(
         tags["version"] = release.version_tag
     if release.job is not None:
         tags[JOB_TAG] = release.job
+    known = baselines.of_run(desk.client, run_id)
+    if known is not None:
+        tags[baselines.TAG] = known
     made = registry.register(
         release.name, model_uri, run_id=run_id, tags=tags, description=release.description
     )

@@ -13,9 +13,10 @@ from services import __version__
 from services.core.settings import Settings
 from services.families.base import Family, Fitted, Report, Split, TrainableFamily
 from services.registry.catalogue import Stage
-from services.training import environment
+from services.training import baseline, environment
 from services.training.errand import Begun, Errand
 from services.training.judge import judge
+from services.training.listening import Heard
 from services.training.parameters import complete
 from services.training.publish import Release, keep, publish
 from services.training.tracking import Desk, TrainingRun
@@ -109,8 +110,10 @@ def train(
             fitted, seconds = fit(family, split, chosen, seed, run, report)
             tell("saving, opening and judging the model")
             name = family.registered_name(chosen)
+            heard = Heard()
             with keep(desk, run.id, family, fitted, name) as kept:
-                metrics = judge(family, kept.artifact, split.held_out, settings)
+                metrics = judge(family, kept.artifact, split.held_out, settings, heard)
+            baseline.keep(desk, run.id, family, heard, fitted.signature)
             run.final({**metrics, "training_seconds": seconds})
             result = TrainingResult(
                 family=family.name,

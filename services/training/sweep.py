@@ -10,8 +10,10 @@ from services.core.errors import CheckpointError
 from services.core.settings import Settings
 from services.families.base import Parameter, Report, TrainableFamily
 from services.registry.catalogue import Stage
+from services.training import baseline
 from services.training.errand import Begun, Errand
 from services.training.judge import judge
+from services.training.listening import Heard
 from services.training.parameters import complete
 from services.training.publish import Release, keep, publish
 from services.training.run import Note, begin, tags, threads
@@ -209,8 +211,10 @@ def _finish(
     best, candidate = work.best
     family, desk = work.ground.family, work.ground.desk
     name = family.registered_name(complete(family, {**work.fixed, **best.params}))
+    held_out, heard = work.ground.split.held_out, Heard()
     with keep(desk, best.run_id, family, candidate.fitted, name) as kept:
-        metrics = judge(family, kept.artifact, work.ground.split.held_out, work.ground.settings)
+        metrics = judge(family, kept.artifact, held_out, work.ground.settings, heard)
+    baseline.keep(desk, best.run_id, family, heard, candidate.fitted.signature)
     parent.params({f"best_{key}": value for key, value in best.params.items()})
     parent.tags({"slipway.best_run": best.run_id})
     parent.final(metrics)

@@ -13,6 +13,7 @@ from services.core.errors import SlipwayError
 from services.core.logging import configure_logging
 from services.core.settings import Settings, get_settings
 from services.jobs.names import QUEUES
+from services.worker.measuring import measured
 
 if TYPE_CHECKING:
     from services.families.base import Family
@@ -67,6 +68,16 @@ def _run(
 
         return 0 if check(settings, given.queue) else 1
     configure_logging(settings.effective_log_level, settings.log_format)
+    with measured(settings, given.role) as settings:
+        return _do(given, settings, families, make)
+
+
+def _do(
+    given: argparse.Namespace,
+    settings: Settings,
+    families: "Mapping[str, Family] | None",
+    make: "Callable[..., Worker] | None",
+) -> int:
     if given.role == _BEAT:
         from services.worker.beat import run
 

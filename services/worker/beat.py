@@ -117,7 +117,7 @@ class Beat:
         self._leader = Leader(self._child, self._name)
         self._stopping = threading.Event()
         app = make_app(settings)
-        app.conf.update(beat_schedule=schedule(), beat_max_loop_interval=_LONGEST_PAUSE)
+        app.conf.update(beat_schedule=schedule(settings), beat_max_loop_interval=_LONGEST_PAUSE)
         leader = self._leader
 
         class Led(LeadingScheduler):

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from services.core.settings import Settings
 
 if TYPE_CHECKING:
+    from services.core.metering.reporting import Reporter
+    from services.core.metrics import Metrics
     from services.engine.engine import Engine
     from services.families.base import Family
     from services.jobs.blobs import Blobs
     from services.jobs.notices import Notices
     from services.ledger.database.opening import Database
     from services.ledger.database.statements import Connection
+    from services.monitoring.drift_watch import Watcher
     from services.worker.models import Models
 
 T = TypeVar("T")
@@ -31,6 +34,7 @@ class Child:
     Args:
         families: those of `services.families`, unless a test brings others.
         slot: which of its parent's children it is.
+        reporter: keeps the metrics that are shared with other processes up to date.
     """
 
     def __init__(
@@ -39,11 +43,13 @@ class Child:
         name: str,
         families: "Mapping[str, Family] | None" = None,
         slot: int = 0,
+        reporter: "Reporter | None" = None,
     ) -> None:
         self.settings = settings
         self.name = f"{name}/{os.getpid()}"
         self.slot = slot
         self._families = families
+        self._reporter = reporter
 
     @cached_property
     def families(self) -> "Mapping[str, Family]":
@@ -82,7 +88,28 @@ class Child:
         """The engine, which begins to load now."""
         from services.worker.models import Models
 
-        return Models(self.settings, self.families)
+        return Models(self.settings, self.families, self.metrics)
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        """What the engine counts; with the first job that predicts."""
+        from services.core.metrics import Metrics
+
+        made = Metrics()
+        if self._reporter is not None:
+            self._reporter.add(made.tallies)
+        return made
+
+    @cached_property
+    def drift(self) -> "Watcher":
+        """Looks at drift, and remembers what it has read.
+
+        Raises:
+            LedgerUnavailableError: see `database`.
+        """
+        from services.monitoring.drift_watch import Watcher
+
+        return Watcher(self.settings, self.families, self.database, self.name)
 
     @property
     def engine(self) -> "Engine":
@@ -105,6 +132,8 @@ class Child:
 
     def die(self) -> None:
         """End this process now, whatever its threads are at; a new one takes its place."""
+        if self._reporter is not None:
+            self._reporter.settle()
         logging.shutdown()
         os._exit(1)
 
@@ -115,6 +144,8 @@ class Child:
             self.models.close()
         if "database" in opened:
             self.database.close()
+        if self._reporter is not None:
+            self._reporter.close()
 
 
 def worker_name(queue: str) -> str:

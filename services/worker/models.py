@@ -13,6 +13,7 @@ from services.families.base import Family
 from services.worker.outcome import Interrupted, NewRecord
 
 if TYPE_CHECKING:
+    from services.core.metrics import Metrics
     from services.engine.engine import Engine
 
 T = TypeVar("T")
@@ -32,8 +33,9 @@ class Models:
     of the stages that somebody changed the gateways take care.
     """
 
-    def __init__(self, settings: Settings, families: Mapping[str, Family]) -> None:
-        from services.core.metrics import Metrics
+    def __init__(
+        self, settings: Settings, families: Mapping[str, Family], metrics: "Metrics"
+    ) -> None:
         from services.engine.engine import Engine
         from services.ledger.jobrecorder import JobRecorder
         from services.registry.follow import Follower
@@ -47,7 +49,6 @@ class Models:
                 "shutdown_grace": _CLOSE_SECONDS,
             }
         )
-        metrics = Metrics()
         source = None
         if settings.mlflow_tracking_uri is not None:
             source = _registry(own, families)

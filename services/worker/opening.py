@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from billiard.process import current_process
 
+from services.core.metering.reporting import report
+from services.core.metering.vitals import worker
 from services.core.settings import Settings
 from services.ledger.database.workers import Worker
 from services.worker.board import Board
@@ -37,7 +39,9 @@ def open_child(
         signal.signal(number, signal.SIG_IGN)
     gc.set_threshold(_COLLECT_AFTER)
     slot = getattr(current_process(), "index", 0)
-    child = Child(settings, about.name, families, slot)
+    # The parent's files stay the parent's.
+    reporter = report(worker(about.queue), settings.prometheus_multiproc_dir)
+    child = Child(settings, about.name, families, slot, reporter)
     # Whatever was there before at this place is no more.
     board.end(slot)
     Presence(child, board, about).start()

@@ -13,6 +13,7 @@ from celery import Celery
 
 from services.core.errors import SlipwayError
 from services.core.logging import get_logger
+from services.core.settings import Settings
 from services.jobs.names import UPKEEP_PREFIX
 from services.ledger.database import jobs, workers
 from services.ledger.database.job_rows import CANCELED
@@ -99,28 +100,45 @@ def close_trainings(child: Child) -> None:
     recovery.close_left(settings, ended)
 
 
+def drift(child: Child) -> None:
+    """Look whether the versions that serve are still asked what they were trained on."""
+    if child.settings.mlflow_tracking_uri is not None:
+        child.drift.turn()
+
+
+def quality(child: Child) -> None:
+    """Compute the live quality of the versions that there is new feedback about."""
+    from services.monitoring.quality import turn
+
+    turn(child.settings, child.database, child.families)
+
+
 TASKS: dict[str, Task] = {
     "deliver": deliver,
     "sweep": sweep,
     "check": check,
     "close_trainings": close_trainings,
+    "drift": drift,
+    "quality": quality,
 }
-# Seconds between two of each.
+# Seconds between two of each; DRIFT_EVERY says it for the rest.
 EVERY: dict[str, float] = {
     "deliver": 2.0,
     "check": 15.0,
+    "quality": 15.0,
     "close_trainings": 300.0,
     "sweep": 3600.0,
 }
 
 
-def schedule() -> dict[str, dict[str, Any]]:
+def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return what the beat sends; what nobody took until the next is due is not sent twice."""
+    times = EVERY | ({"drift": settings.drift_every} if settings.drift_every else {})
     return {
         name: {
             "task": UPKEEP_PREFIX + name,
             "schedule": every,
             "options": {"queue": "upkeep", "expires": max(every, 10.0)},
         }
-        for name, every in EVERY.items()
+        for name, every in times.items()
     }

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
+from tests.support.patience import PATIENCE
+
 
 @dataclass
 class FileServer:
@@ -99,6 +101,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content if cut is None else content[:cut])
         self.wfile.flush()
         if self.file.stall:
-            self.file.stall.wait(10)
+            self.file.stall.wait(PATIENCE)
         if cut is not None:
             self.close_connection = True

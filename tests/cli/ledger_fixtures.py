@@ -15,6 +15,7 @@ from services.ledger.shipping.finishing import Finishing
 from services.ledger.shipping.indexing import Indexing
 from services.ledger.shipping.shipper import Shipper
 from tests.ledger.journals import encoded, record
+from tests.support.patience import PATIENCE
 
 Write = Callable[..., dict[str, Any]]
 Index = Callable[[], None]
@@ -68,10 +69,10 @@ def shipper(settings: Settings) -> Iterator[None]:
 
     thread = threading.Thread(target=Shipper(settings, stages).run, args=(stop,))
     thread.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not Places(settings.data_dir).status.exists():
         assert time.monotonic() < until
         time.sleep(0.05)
     yield
     stop.set()
-    thread.join(20)
+    thread.join(PATIENCE)

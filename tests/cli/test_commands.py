@@ -17,6 +17,7 @@ from services.cli.run import banner
 from services.core.errors import ModelUnavailableError, SlipwayError
 from services.core.settings import Settings, get_settings, load_settings
 from tests.cli.conftest import Command
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +51,7 @@ def test_nothing_heavy_is_imported_for_help(arguments: list[str]) -> None:
 def test_the_module_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "services.cli", "--version"],
-        capture_output=True, text=True, cwd=ROOT, timeout=60,
+        capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE,
     )  # fmt: skip
     assert (done.returncode, done.stdout.strip()) == (0, __version__)
 
@@ -195,7 +196,7 @@ def test_every_domain_error_has_a_message_for_people() -> None:
 
 def test_make_lists_its_commands() -> None:
     done = subprocess.run(
-        ["make"], capture_output=True, text=True, cwd=ROOT, timeout=60,
+        ["make"], capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE,
         env={**os.environ, "MAKEFLAGS": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

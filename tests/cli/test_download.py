@@ -12,6 +12,7 @@ from services.cli.weights.errors import DownloadError
 from services.cli.weights.part import Part
 from services.core.errors import NotFoundError
 from tests.cli.file_server import FileServer
+from tests.support.patience import PATIENCE
 
 BODY = bytes(range(256)) * 4096
 QUICK = Patience(attempts=3, first_wait=0.01, longest_wait=0.02)
@@ -37,7 +38,9 @@ def part(tmp_path: Path) -> Part:
     return Part(tmp_path / "weights.pth")
 
 
-def get(server: FileServer, part: Part, *, url: str | None = None, timeout: float = 5) -> Listener:
+def get(
+    server: FileServer, part: Part, *, url: str | None = None, timeout: float = PATIENCE
+) -> Listener:
     listener = Listener()
     with open_client(timeout) as client:
         fetch(url or server.url, part, client, listener, QUICK)
@@ -195,7 +198,7 @@ def test_a_silent_server_is_given_up(part: Part) -> None:
         FileServer(BODY, cuts=deque([10, *[0] * 9]), stall=stall) as server,
         pytest.raises(DownloadError, match="silent for too long"),
     ):
-        get(server, part, timeout=0.1)
+        get(server, part, timeout=0.5)
     assert part.size() == 10
 
 

@@ -21,6 +21,7 @@ from services.ledger.places import Places
 from tests.cli.conftest import Command
 from tests.cli.ledger_fixtures import Index, Write, database, index, settings, shipper, write
 from tests.support.mlflow_server import free_port
+from tests.support.patience import PATIENCE
 
 __all__ = ["database", "index", "settings", "shipper", "write"]
 
@@ -59,7 +60,7 @@ def test_status_without_a_shipper(slipway: Command, write: Write, index: Index) 
 @pytest.mark.usefixtures("shipper")
 def test_status_with_a_shipper(slipway: Command, write: Write) -> None:
     write()
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while True:
         found = json.loads(slipway("ledger", "status", "--json").out)
         if found["journal"]["pending"] == 1 or time.monotonic() > until:
@@ -248,7 +249,9 @@ def test_nothing_heavy_is_imported_for_help() -> None:
         "heavy = ('torch', 'numpy', 'pyarrow', 'pandas', 'sqlalchemy', 'mlflow')\n"
         "print('HEAVY', [name for name in heavy if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Usage: slipway ledger ") == 7
     assert "HEAVY []" in done.stdout

@@ -19,8 +19,8 @@ from services.ledger.database.opening import open_database
 from services.ledger.journal import Journal
 from services.ledger.places import Places
 from tests.ledger.journals import encoded, record
+from tests.support.patience import PATIENCE
 
-_SECONDS = 60.0
 Start = Callable[..., "Process"]
 
 
@@ -41,13 +41,13 @@ class Process:
         self._reader.start()
 
     def line(self) -> str:
-        return self.lines.get(timeout=_SECONDS)
+        return self.lines.get(timeout=PATIENCE)
 
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal; return the exit code and what was said on standard error."""
         os.kill(self.process.pid, number)
-        code = self.process.wait(_SECONDS)
-        self._reader.join(_SECONDS)
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         assert self.process.stderr is not None
         return code, self.process.stderr.read()
 
@@ -114,7 +114,7 @@ def test_shipping_by_hand(settings: Settings, start: Start) -> None:
     made = record()
     journal.append(encoded([made])[0])
     process, second = start("ship"), start("ship")
-    until = time.monotonic() + _SECONDS
+    until = time.monotonic() + PATIENCE
     while not (settings.data_dir / "ledger" / "status.json").exists():
         assert time.monotonic() < until
         time.sleep(0.1)

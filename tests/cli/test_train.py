@@ -14,6 +14,7 @@ import pytest
 from services import families
 from tests.cli.conftest import Command
 from tests.conftest import settings_for_tests
+from tests.support.patience import PATIENCE
 from tests.training.store import client, mlflow_template, mlflow_uri
 from tests.training.toy import found
 
@@ -60,7 +61,9 @@ def test_listing_needs_no_heavy_library() -> None:
         "heavy = {'torch', 'mlflow', 'sklearn', 'pandas', 'transformers', 'optuna'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -170,7 +173,7 @@ def test_a_training_that_is_stopped_is_killed(mlflow_uri: str, tmp_path: Path, n
             if "5/50" in line:
                 break
         os.killpg(process.pid, number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.received import counted, describe
+from tests.support.patience import AT_ONCE
 
 CASES: list[tuple[Any, str]] = [
     (None, "null"),
@@ -61,7 +62,7 @@ def test_time_and_length_do_not_grow_with_the_value() -> None:
     hostile = [_nested(40, 10), _nested(100_000, 1), [[1] * 1000] * 100_000, "x" * 10_000_000]
     started = time.perf_counter()
     words = [describe(value) for value in hostile]
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < AT_ONCE
     assert all(len(one) < 100 for one in words)
 
 

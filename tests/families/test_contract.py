@@ -7,7 +7,6 @@ import inspect
 import json
 import math
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from services.core.errors import InvalidInputError
 from services.core.settings import Settings, load_settings
 from services.families import discover
 from services.families.base import Family, Model, Picture, TrainableFamily, predict
+from services.ledger.encoding import json_bytes
+from tests.families.checks import near, refuse_pickle
 from tests.families.queue import through_a_queue
 from tests.families.small import Trained, train
 from tests.families.throw_away import THROW_AWAY
@@ -223,7 +224,7 @@ def test_a_batch_answers_like_one_by_one(trained: Any, name: str) -> None:
     assert len(raws) == len(prepared)
     for payload, one, raw in zip(payloads, prepared, raws, strict=True):
         assert done.model.rows(one) >= 1
-        assert _near(done.model.postprocess(one, raw), predict(done.model, payload))
+        assert near(done.model.postprocess(one, raw), predict(done.model, payload))
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
@@ -234,6 +235,37 @@ def test_cache_keys_tell_payloads_apart(trained: Any, name: str) -> None:
     assert keys[0] == keys[-1]
     if len(keys) == 3 and keys[0] is not None:
         assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_its_answers_can_be_judged(trained: Any, name: str) -> None:
+    """As they are on record; a family with an output of its own brings the measures for it."""
+    done: Trained = trained(name)
+    family = done.family
+    output = json.loads(json_bytes(predict(done.model, done.fitted.example)))
+    answer = family.comparable(output)
+    assert json.loads(json.dumps(answer)) == answer
+    labels = family.answered(output)
+    if labels is None:
+        assert type(family).quality is not Family.quality
+        return
+    assert len(labels) == done.model.rows(done.model.preprocess(done.fitted.example))
+    truth = family.truth(labels, output)
+    assert truth == answer == labels
+    assert family.right(answer, truth) in (True, None)
+    measures = family.quality([(answer, truth)])
+    assert measures and all(math.isfinite(value) for value in measures.values())
+    with pytest.raises(InvalidInputError) as caught:
+        family.truth([*labels, labels[0]], output)
+    assert caught.value.where == "expected" and caught.value.expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_odd_output_breaks_what_reads_answers(families: dict[str, Family], name: str) -> None:
+    odd: list[Any] = [None, [], {}, "text", 3, {"predictions": None}, {"instances": None}, [[{}]]]
+    for output in odd:
+        assert families[name].answered(output) is None
+        assert families[name].comparable(output) is None
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
@@ -255,35 +287,7 @@ def test_what_it_saves_runs_no_code(trained: Any, name: str) -> None:
     files = [path for path in done.artifact.folder.rglob("*") if path.is_file()]
     assert files
     for path in files:
-        _refuse_pickle(path.name, path.read_bytes(), path)
-
-
-def _refuse_pickle(name: str, content: bytes, path: Path) -> None:
-    if path.suffix in (".pt", ".pth"):
-        import torch
-
-        torch.load(path, weights_only=True)
-        return
-    assert not name.endswith((".pkl", ".pickle", ".joblib"))
-    assert content[:2] not in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), name
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for inside in archive.namelist():
-                head = archive.read(inside)
-                assert not inside.endswith((".pkl", ".pickle"))
-                assert head[:1] != b"\x80", inside
-                # An .npy array of objects is a pickle within.
-                assert b"'descr': '|O'" not in head[:200], inside
-
-
-def _near(one: Any, other: Any) -> bool:
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_near(one[k], other[k]) for k in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_near, one, other))
-    if isinstance(one, float):
-        return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-5)
-    return bool(one == other)
+        refuse_pickle(path.name, path.read_bytes(), path)
 
 
 def test_the_throw_away_family_is_like_any_other(families: dict[str, Family], trained: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from services.core.errors import ConfigurationError
 from services.families import discover
+from tests.support.patience import PATIENCE
 
 GOOD = """
 from services.families.base import Family
@@ -45,7 +46,7 @@ def test_finding_them_imports_no_heavy_library() -> None:
         " 'skops', 'optuna', 'numpy'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE)
 
 
 def test_a_new_file_is_a_new_family(folder: Path) -> None:

@@ -17,6 +17,7 @@ from tests.gateway.families import AdderFamily, ColourFamily
 from tests.gateway.test_metrics import samples
 from tests.support.blobs import BlobFamily
 from tests.support.local import LocalServer, serving
+from tests.support.patience import PATIENCE
 from tests.support.pictures import blobs_as, encoded
 from tests.support.small_models import untrained_digits
 
@@ -225,9 +226,9 @@ def held(make_settings: MakeSettings) -> Iterator[tuple[LocalServer, threading.E
     hold, warm = threading.Event(), threading.Event()
 
     def gate() -> None:
-        assert not warm.is_set() or hold.wait(10)
+        assert not warm.is_set() or hold.wait(PATIENCE)
 
-    settings = make_settings(request_timeout=0.5)
+    settings = make_settings(request_timeout=4)
     with serving(settings, BlobFamily(gate=gate)) as server:
         warm.set()
         yield server, hold
@@ -239,7 +240,7 @@ def test_the_whole_batch_has_one_deadline(held: tuple[LocalServer, threading.Eve
     body = files(*[blobs_as("PNG")] * 12)
     late = server.client.post(f"{URL}?model=blobs", files=body)
     assert refused(late, 504)["code"] == "deadline_exceeded"
-    # Four at a time, and half a second each, the twelve would have taken three times as long. One
+    # Four at a time, and four seconds each, the twelve would have taken three times as long. One
     # or another of the next four may begin in the last moment.
     assert 4 <= samples(server, "predictions_total")["batch", "blobs", "timeout", "1"] <= 8
 
@@ -247,8 +248,8 @@ def test_the_whole_batch_has_one_deadline(held: tuple[LocalServer, threading.Eve
 def test_nobody_works_for_a_caller_who_has_gone(held: tuple[LocalServer, threading.Event]) -> None:
     server, _ = held
     with pytest.raises(httpx.ReadTimeout):
-        server.client.post(f"{URL}?model=blobs", files=files(*[blobs_as("PNG")] * 12), timeout=0.2)
-    until = time.monotonic() + 5
+        server.client.post(f"{URL}?model=blobs", files=files(*[blobs_as("PNG")] * 12), timeout=2)
+    until = time.monotonic() + PATIENCE
     while ("batch", "blobs", "cancelled", "1") not in samples(server, "predictions_total"):
         assert time.monotonic() < until
         time.sleep(0.02)

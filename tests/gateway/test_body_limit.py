@@ -12,9 +12,12 @@ import pytest
 from tests.conftest import settings_for_tests
 from tests.gateway.conftest import MakeServer
 from tests.support.local import LocalServer, serving
+from tests.support.patience import AT_ONCE, PATIENCE
 from tests.support.pictures import blobs_as
 
 LIMIT = 100_000
+# Seconds for a body; the machine may be busy.
+_TIMEOUT = 3.0
 HEAD = (
     b"POST /process-image HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 )
@@ -24,14 +27,14 @@ PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     folder = tmp_path_factory.mktemp("data")
-    settings = settings_for_tests(data_dir=folder, max_file_size=LIMIT, upload_timeout=0.7)
+    settings = settings_for_tests(data_dir=folder, max_file_size=LIMIT, upload_timeout=_TIMEOUT)
     with serving(settings) as server:
         yield server
 
 
 @pytest.fixture
 def connection(server: LocalServer) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         yield connection
 
 
@@ -51,7 +54,7 @@ def test_a_declared_size_is_refused_before_a_byte_of_it_is_sent(connection: sock
     assert b"100 Continue" not in received
     assert b"connection: close" in received.lower()
     assert b"payload_too_large" in received
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < AT_ONCE
 
 
 @pytest.mark.parametrize(("start", "status"), [(PART, 413), (b"no form", 400)])
@@ -76,17 +79,17 @@ def test_an_endless_body_is_refused_while_it_arrives(
     received = connection.recv(65536)
     assert received.startswith(b"HTTP/1.1 %d " % status)
     assert b"connection: close" in received.lower()
-    sender.join(10)
+    sender.join(PATIENCE)
     assert not sender.is_alive()
     # The rest was thrown away for a moment, and then the connection was closed.
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < AT_ONCE
     assert sent < 64_000_000
 
 
 def test_a_caller_who_sends_everything_first_still_reads_the_answer(server: LocalServer) -> None:
     """Without lingering the reset would overtake the answer for many clients."""
     for _ in range(5):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
             size = 3_000_000
             connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % size)
             connection.sendall(PART + bytes(size - len(PART)))
@@ -103,7 +106,7 @@ def test_a_body_that_does_not_come_is_408(connection: socket.socket, framing: by
     status, received = answer(connection)
     assert status == 408
     assert b"upload_timeout" in received
-    assert 0.5 < time.monotonic() - started < 4
+    assert _TIMEOUT - 0.2 < time.monotonic() - started < AT_ONCE
 
 
 def test_a_body_that_drips_is_408(connection: socket.socket) -> None:
@@ -112,8 +115,8 @@ def test_a_body_that_drips_is_408(connection: socket.socket) -> None:
     try:
         for byte in PART:
             connection.sendall(bytes([byte]))
-            time.sleep(0.05)
-            if time.monotonic() - started > 1.5:
+            time.sleep(0.1)
+            if time.monotonic() - started > 2 * _TIMEOUT:
                 break
     except OSError:
         pass
@@ -123,10 +126,10 @@ def test_a_body_that_drips_is_408(connection: socket.socket) -> None:
 
 def test_waiting_for_the_model_is_no_slow_upload(server: LocalServer) -> None:
     """The time for the body ends with the body."""
-    with httpx.Client(base_url=server.client.base_url) as client:
+    with httpx.Client(base_url=server.client.base_url, timeout=PATIENCE) as client:
         response = client.post("/process-image", files={"file": blobs_as("PNG")})
         assert response.status_code == 200
-        time.sleep(0.9)
+        time.sleep(_TIMEOUT + 0.2)
         assert client.post("/process-image", files={"file": blobs_as("PNG")}).status_code == 200
 
 
@@ -137,13 +140,13 @@ def test_a_body_of_another_route_is_bounded_as_well(connection: socket.socket) -
 
 def test_an_answer_that_needs_no_body_closes_too(server: LocalServer) -> None:
     """Nobody reads what still comes with a 404, so the connection cannot be used again."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\nabc")
         answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 404")
         assert b"connection: close" in answer
     # A body that is all here keeps its connection, whether it was read or not.
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
         assert b"connection: close" not in connection.recv(65536)
     response = server.client.post("/process-image", files={"file": bytes(100)})

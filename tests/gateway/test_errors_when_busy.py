@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import settings_for_tests
 from tests.gateway.doors import DOORS, NUMBER, TABLE, Door, TableFamily, read, well_told
 from tests.support.local import serving
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def narrow(
         # Never as light as what is done on the event loop.
         time.sleep(0.002)
         if number > 5:
-            gate.wait(10)
+            gate.wait(PATIENCE)
 
     settings = settings_for_tests(
         data_dir=tmp_path_factory.mktemp("data"),

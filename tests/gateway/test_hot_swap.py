@@ -16,6 +16,7 @@ from tests.conftest import settings_for_tests
 from tests.gateway.constants import Constants
 from tests.gateway.traffic import Traffic
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 from tests.support.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
@@ -26,7 +27,7 @@ AT_LEAST = 200.0
 SECONDS = 30.0
 # Served within 2 to 5 seconds on a calm machine; the figures are printed. On one that is not, a
 # promotion still arrives, and no absolute time decides about a test.
-LATEST = 20.0
+LATEST = PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_promotions_under_load(
 
     started = time.monotonic()
     try:
-        traffic.wait_for("1", 10)
+        traffic.wait_for("1", PATIENCE)
         promoted("an alias", "2", lambda: model.alias("2"))
         promoted("POST /models/transition", "3", lambda: transition(client, "3"))
         promoted("transition_model_version_stage", "4", lambda: model.stage("4"))
@@ -126,7 +127,7 @@ def transition(client: httpx.Client, version: str) -> None:
 
 def wait_followed(model: Constants, version: str) -> None:
     """Wait until all is written about a version: a change before that would not know it."""
-    until, tag = time.monotonic() + 20, tag_of(Stage.PRODUCTION)
+    until, tag = time.monotonic() + PATIENCE, tag_of(Stage.PRODUCTION)
     while model.client.get_registered_model(NAME).tags.get(tag) != version:
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -138,7 +139,8 @@ def rollback(registry: Registry) -> None:
 
 def wait_failure(client: httpx.Client) -> dict[str, Any]:
     """Wait until the broken version shows in /health; /models shows it too."""
-    for _ in range(1500):
+    until = time.monotonic() + PATIENCE
+    while True:
         health = client.get("/health").json()
         if health["failures"]:
             assert health["status"] == "degraded"
@@ -149,13 +151,12 @@ def wait_failure(client: httpx.Client) -> dict[str, Any]:
             assert entry["failure"]["reason"]
             failure: dict[str, Any] = health["failures"][0]
             return failure
+        assert time.monotonic() < until, health
         time.sleep(0.01)
-    raise AssertionError(health)
 
 
 def wait_healthy(client: httpx.Client) -> None:
-    for _ in range(1000):
-        if client.get("/health").json()["status"] == "healthy":
-            return
+    until = time.monotonic() + PATIENCE
+    while (health := client.get("/health").json())["status"] != "healthy":
+        assert time.monotonic() < until, health
         time.sleep(0.01)
-    raise AssertionError(client.get("/health").text)

@@ -13,9 +13,8 @@ from services.ledger.database.opening import open_database
 from tests.conftest import MakeSettings
 from tests.jobs import rows
 from tests.support.local import LocalServer, serving
+from tests.support.patience import PATIENCE
 from tests.support.redis_server import RedisServer, running_redis
-
-_SECONDS = 30.0
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +29,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 def until(server: LocalServer, status: str) -> dict[str, Any]:
-    end = time.monotonic() + _SECONDS
+    end = time.monotonic() + PATIENCE
     while (found := server.client.get("/health").json())["status"] != status:
         assert time.monotonic() < end, found
         time.sleep(0.05)

@@ -17,11 +17,11 @@ from pyarrow import parquet
 from services.gateway.schemas_jobs import AcceptedBatch, JobDocument, JobList
 from tests.support.jobs_stand import Stand
 from tests.support.local import LocalServer, serving
+from tests.support.patience import PATIENCE
 from tests.support.pictures import blobs_as
 from tests.support.serve_batches import TABLE, families
 
 URL = "/jobs/batch"
-SECONDS = 60.0
 LINES = {"Content-Type": "application/x-ndjson"}
 
 
@@ -58,7 +58,7 @@ def document(client: httpx.Client, id: str) -> dict[str, Any]:
 
 
 def ended(client: httpx.Client, id: str) -> dict[str, Any]:
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + PATIENCE
     while (body := document(client, id))["status"] in ("starting", "processing"):
         assert time.monotonic() < until, body
         time.sleep(0.05)
@@ -170,7 +170,7 @@ def test_results_while_it_runs_cancel_and_retry(client: httpx.Client) -> None:
     slow = b'{"x": 1, "y": 0.1, "do": "sleep"}\n' * count
     id = accepted(client.post(URL, params={"model": TABLE}, content=slow, headers=LINES))["id"]
     path = f"/jobs/{id}/results"
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + PATIENCE
     while document(client, id)["counts"]["done"] < 8:
         assert time.monotonic() < until
         time.sleep(0.05)

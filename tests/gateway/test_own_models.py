@@ -16,6 +16,7 @@ from services.families import discover
 from tests.conftest import settings_for_tests
 from tests.support.local import LocalServer, serving
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.slow,
@@ -185,7 +186,7 @@ def test_a_hostile_model_is_never_run(
     as_a_user(_HOSTILE, tmp_path, mlflow.uri, str(canary))
     assert not canary.exists()
     for name in ("evil_pickle", "evil_loader"):
-        server._wait(lambda name=name: server.model(name)["failure"] is not None, 60)
+        server._wait(lambda name=name: server.model(name)["failure"] is not None, PATIENCE)
         assert "TRUSTED_MODELS" in str(server.model(name)["failure"])
         assert (
             server.client.post(f"/models/{name}/predict", json={"inputs": [[1]]}).status_code == 503

@@ -9,6 +9,7 @@ import pytest
 from services.gateway import protocol
 from tests.conftest import settings_for_tests
 from tests.support.local import LocalServer, serving
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
 
 @pytest.fixture
 def connection(server: LocalServer) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         yield connection
 
 
@@ -84,7 +85,7 @@ def test_an_idle_connection_may_stay_longer(connection: socket.socket) -> None:
     connection.settimeout(1)
     with pytest.raises(TimeoutError):
         connection.recv(1)
-    connection.settimeout(10)
+    connection.settimeout(PATIENCE)
     connection.sendall(request)
     assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 

@@ -12,6 +12,7 @@ from tests.gateway.constants import FEATURES, Constants
 from tests.gateway.test_repository import stats, triton
 from tests.gateway.traffic import Traffic
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 from tests.support.server import Server
 
 pytestmark = pytest.mark.slow
@@ -56,7 +57,7 @@ def gateway(
         gateway.stop()
 
 
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -68,7 +69,7 @@ def test_unloaded_and_loaded_under_traffic(model: Constants, gateway: Server) ->
         only_first(model, client, http)
         traffic = Traffic(gateway.port, 150, NAME)
         try:
-            traffic.wait_for("1", 10)
+            traffic.wait_for("1", PATIENCE)
             refused = unload(client, traffic)
             # The poll of the registry sees the same version in production, again and again.
             time.sleep(1)
@@ -82,7 +83,7 @@ def test_unloaded_and_loaded_under_traffic(model: Constants, gateway: Server) ->
             unload(client, traffic)
             model.alias("2")  # another version in production: it is wanted
             traffic.mark()
-            traffic.wait_for("2", 20)
+            traffic.wait_for("2", PATIENCE)
             refused += settle(traffic)
         finally:
             traffic.stop()

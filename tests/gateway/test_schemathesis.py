@@ -23,12 +23,16 @@ from tests.conftest import settings_for_tests
 from tests.gateway.families import ColourFamily
 from tests.support.blobs import BlobFamily
 from tests.support.local import LocalServer, serving
+from tests.support.patience import PATIENCE
 from tests.support.pictures import blobs_as
 from tests.support.redis_server import running_redis
 from tests.support.small_models import trained, untrained_digits
 
 # For each operation; of those without parameters there are only a few different requests.
-THOROUGH = 150
+THOROUGH = 60
+
+# Waits for what it has accepted.
+WAITING = "/train_model"
 
 # Most made-up bytes are no picture; these reach the model and its answer.
 PICTURES = [blobs_as(kind) for kind in ("JPEG", "PNG", "WEBP")]
@@ -110,6 +114,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
             mlflow_webhook_secret="a secret of sixteen",
             # What is accepted waits: nobody does it.
             redis_url=redis.url,
+            request_timeout=10.0,
         )
 
     with (
@@ -120,10 +125,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield Servers(most, unloading)
 
 
-def limited(examples: int) -> hypothesis.settings:
+def limited(examples: int, *phases: hypothesis.Phase) -> hypothesis.settings:
     """The same cases every time, and none of them kept on disk."""
     return hypothesis.settings(
         max_examples=examples,
+        phases=phases or tuple(hypothesis.Phase),
         deadline=None,
         database=None,
         derandomize=True,
@@ -156,13 +162,22 @@ CHECKS = [
 
 def check(servers: Servers, case: "schemathesis.Case[Any]") -> None:
     port = servers.of(case.path).port
-    case.call_and_validate(base_url=f"http://127.0.0.1:{port}", checks=CHECKS)
+    address = f"http://127.0.0.1:{port}"
+    case.call_and_validate(base_url=address, checks=CHECKS, timeout=PATIENCE)
 
 
 @pytest.mark.slow
-@schema.parametrize()
+@schema.exclude(path=WAITING).parametrize()
 @limited(THOROUGH)
 def test_thousands_of_made_up_requests(servers: Servers, case: "schemathesis.Case[Any]") -> None:
+    check(servers, case)
+
+
+@pytest.mark.slow
+@schema.include(path=WAITING).parametrize()
+@limited(3, hypothesis.Phase.generate)
+def test_what_waits_for_its_work(servers: Servers, case: "schemathesis.Case[Any]") -> None:
+    """Here nobody does the work: each of these that is accepted takes REQUEST_TIMEOUT."""
     check(servers, case)
 
 

@@ -11,6 +11,7 @@ from services import __version__
 from services.core.errors import ConfigurationError
 from tests.gateway.conftest import MakeServer
 from tests.support.blobs import BlobFamily
+from tests.support.patience import AT_ONCE, PATIENCE
 
 INFO_PATHS = ("/model/info", "/model-info", "/model_info")
 
@@ -95,13 +96,13 @@ def test_while_the_model_loads_the_process_is_alive_but_not_ready(make_server: M
     release = threading.Event()
 
     def wait() -> None:
-        assert release.wait(10)
+        assert release.wait(PATIENCE)
 
     server = make_server(BlobFamily(before_load=wait), ready=False)
     client = server.client
     started = time.monotonic()
     assert client.get("/health/live").status_code == 200
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < AT_ONCE
     assert client.get("/health").json()["status"] == "starting"
     for path in ("/health/ready", *INFO_PATHS):
         response = client.get(path)

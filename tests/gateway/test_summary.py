@@ -5,6 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.gateway.schemas_summary import MetricsSummary
+from services.monitoring.series import Series
 from services.monitoring.summary import summary
 from tests.gateway.conftest import MakeServer
 from tests.support.pictures import blobs_as
@@ -24,7 +25,7 @@ def test_it_says_what_the_metrics_say(client: httpx.Client) -> None:
     for content in (blobs_as("PNG"), blobs_as("JPEG"), b"text"):
         client.post("/process-image", files={"file": content})
     found = client.get(URL).json()
-    exposed = summary(text_string_to_metric_families(client.get("/metrics").text))
+    exposed = summary(Series(text_string_to_metric_families(client.get("/metrics").text)))
     for name in exposed.keys() - set(_MOVING):
         assert found[name] == exposed[name]
     (blobs,) = (one for one in found["predictions"]["models"] if one["model"] == "blobs")

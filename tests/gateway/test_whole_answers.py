@@ -15,6 +15,7 @@ from services.core.metrics import Metrics
 from services.gateway.middleware.envelope import EnvelopeMiddleware
 from services.gateway.protocol import GuardedHttpProtocol
 from services.gateway.scope import ANSWER
+from tests.support.patience import PATIENCE
 
 SEEN: list[str] = []
 
@@ -58,20 +59,21 @@ def port() -> Iterator[int]:
         thread.start()
         yield listener.getsockname()[1]
         server.should_exit = True
-        thread.join(20)
+        thread.join(PATIENCE)
 
 
 def ask(port: int, path: str, method: str = "GET", extra: str = "", version: str = "1.1") -> bytes:
     """Ask once on a connection of its own, and return all that comes until it is closed."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         head = f"{method} {path} HTTP/{version}\r\nHost: x\r\n{extra}\r\n"
         connection.sendall(head.encode())
         return until_end(connection)
 
 
 def until_end(connection: socket.socket) -> bytes:
-    connection.settimeout(0.6)
-    found = bytearray()
+    found = bytearray(connection.recv(1 << 20))
+    # All that is left is on its way by then.
+    connection.settimeout(1.2)
     try:
         while piece := connection.recv(1 << 20):
             found += piece
@@ -96,14 +98,14 @@ def test_the_short_way_says_the_same_as_the_usual_one(port: int) -> None:
 
 
 def test_head_and_body_come_in_one_piece(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         for _ in range(20):
             connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert connection.recv(1 << 16).endswith(b'{"a":[1,2]}')
 
 
 def test_several_requests_at_once_are_answered_in_order(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         ids = [f"X-Request-ID: n{number}" for number in range(5)]
         connection.sendall(
             b"".join(f"GET / HTTP/1.1\r\nHost: x\r\n{one}\r\n\r\n".encode() for one in ids)
@@ -123,7 +125,7 @@ def test_a_head_request_gets_no_body(port: int) -> None:
 
 
 def test_a_connection_that_is_to_close_closes(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         found = bytearray()
         while piece := connection.recv(1 << 16):
@@ -149,7 +151,7 @@ def test_no_header_can_carry_another(port: int) -> None:
 
 
 def test_a_stream_begins_before_it_ends(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
         begun = b""
         while b"first" not in begun:
@@ -166,7 +168,7 @@ def test_an_answer_without_a_body(port: int) -> None:
 
 
 def test_a_large_answer_to_a_slow_reader_is_whole(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         for _ in range(2):
             connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")

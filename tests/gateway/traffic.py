@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from tests.gateway.constants import FEATURES, answer_of
+from tests.support.patience import PATIENCE
 
 _CONNECTIONS = 8
 
@@ -51,7 +52,7 @@ class Traffic:
     def stop(self) -> None:
         """Let every request end."""
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
     def late(self, share: float) -> float:

@@ -3,6 +3,7 @@
 import pytest
 
 from services.core.metrics import Metrics
+from services.monitoring.series import Series
 from services.monitoring.summary import started, summary
 
 
@@ -37,7 +38,7 @@ def metrics() -> Metrics:
 
 
 def test_requests(metrics: Metrics) -> None:
-    found = summary(metrics.registry.collect())["requests"]
+    found = summary(Series(metrics.registry.collect()))["requests"]
     assert (found["count"], found["client_errors"], found["server_errors"]) == (5, 1, 1)
     assert found["active"] == 1
     health, predict = found["routes"]
@@ -54,7 +55,7 @@ def test_requests(metrics: Metrics) -> None:
 
 
 def test_predictions(metrics: Metrics) -> None:
-    found = summary(metrics.registry.collect())["predictions"]
+    found = summary(Series(metrics.registry.collect()))["predictions"]
     assert found["count"] == 4
     assert found["status"] == {"invalid": 1, "success": 2, "unavailable": 1}
     assert found["errors"] == {"invalid_input": 1}
@@ -73,7 +74,7 @@ def test_predictions(metrics: Metrics) -> None:
 
 
 def test_the_rest(metrics: Metrics) -> None:
-    found = summary(metrics.registry.collect())
+    found = summary(Series(metrics.registry.collect()))
     assert found["rejected"] == {"queue_full": 5, "ledger_full": 0}
     assert found["cache"] == {"hit": 3, "miss": 1, "error": 0, "hit_ratio": 0.75}
     assert found["uploads"] == {
@@ -98,10 +99,10 @@ def test_the_rest(metrics: Metrics) -> None:
 
 def test_nothing_yet() -> None:
     metrics = Metrics()
-    found = summary(metrics.registry.collect())
+    found = summary(Series(metrics.registry.collect()))
     assert found["requests"]["routes"] == []
     assert found["requests"]["seconds"]["p50"] is None
     assert found["cache"]["hit_ratio"] is None
-    assert summary([])["memory"]["process_bytes"] is None
-    began = started(metrics.registry.collect())
+    assert summary(Series([]))["memory"]["process_bytes"] is None
+    began = started(Series(metrics.registry.collect()))
     assert began is not None and began > 1_600_000_000

@@ -19,6 +19,7 @@ from services.core.images import ImageLimits, decode_image
 from services.core.settings import Settings
 from services.families.base import Artifact, Family, Model, ModelInfo, Picture
 from services.families.cutler.schema import Instance, Rle, Segmentation, SegmentationInput
+from tests.support.patience import PATIENCE
 
 _BRIGHT = 128
 
@@ -127,7 +128,7 @@ def wait_while(path: Path) -> Callable[[], None]:
     """Return a gate that is shut as long as a file exists; works across processes."""
 
     def gate() -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while path.exists() and time.monotonic() < until:
             time.sleep(0.01)
 

@@ -29,11 +29,10 @@ from services.ledger.database.job_rows import Job, NewJob
 from services.ledger.database.opening import Database, open_database
 from tests.conftest import settings_for_tests
 from tests.support.no_op import NAME
+from tests.support.patience import PATIENCE
 from tests.support.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60.0
-_STOP_SECONDS = 45.0
 
 
 class Running:
@@ -64,30 +63,30 @@ class Running:
         """Return the processes that do the jobs."""
         return [child.pid for child in psutil.Process(self.pid).children()]
 
-    def wait_for(self, words: str, seconds: float = SECONDS) -> None:
+    def wait_for(self, words: str, seconds: float = PATIENCE) -> None:
         """Wait until something stands in the log."""
         wait(lambda: words in self.said or self.process.poll() is not None, seconds, self)
         assert words in self.said, self.said[-4000:]
 
-    def wait(self, seconds: float = _STOP_SECONDS) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         """Wait for the end; return the exit code."""
         return self.process.wait(seconds)
 
     def kill(self) -> None:
         """End it and all its children at once."""
         with_group(self.process, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def stop(self) -> int:
         """Ask it to end, and wait; what does not is killed."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(_STOP_SECONDS)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
         with_group(self.process, signal.SIGKILL)
-        return self.process.wait(10)
+        return self.process.wait(PATIENCE)
 
 
 def with_group(process: "subprocess.Popen[bytes]", number: int) -> None:
@@ -98,7 +97,7 @@ def with_group(process: "subprocess.Popen[bytes]", number: int) -> None:
         return
 
 
-def wait(condition: Any, seconds: float = SECONDS, running: Running | None = None) -> None:
+def wait(condition: Any, seconds: float = PATIENCE, running: Running | None = None) -> None:
     """Wait until a condition holds."""
     until = time.monotonic() + seconds
     while not condition():
@@ -219,14 +218,14 @@ class Stand:
         assert found is not None
         return found
 
-    def wait_state(self, id: str, state: int, seconds: float = SECONDS) -> Job:
+    def wait_state(self, id: str, state: int, seconds: float = PATIENCE) -> Job:
         """Wait until a job is in a state; return it."""
         wait(lambda: self.job(id).state == state or self.job(id).ended, seconds)
         job = self.job(id)
         assert job.state == state, (job.state, job.error)
         return job
 
-    def ended(self, id: str, seconds: float = SECONDS) -> Job:
+    def ended(self, id: str, seconds: float = PATIENCE) -> Job:
         """Wait until a job has ended; return it."""
         wait(lambda: self.job(id).ended, seconds)
         return self.job(id)

@@ -14,8 +14,7 @@ from services.families.base import Family
 from services.gateway.app import create_app
 from services.gateway.server import make_server
 from tests.support.blobs import BlobFamily
-
-_SECONDS = 30.0
+from tests.support.patience import PATIENCE
 
 Families = Family | Mapping[str, Family] | None
 
@@ -31,7 +30,7 @@ class LocalServer:
         self._server = make_server(self.app, settings)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=_SECONDS)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}
         )
@@ -41,7 +40,7 @@ class LocalServer:
         """Wait until the models are ready, or have failed."""
         self._wait(lambda: self.client.get("/health").json()["status"] != "starting")
 
-    def wait_serving(self, name: str, version: str, seconds: float = _SECONDS) -> float:
+    def wait_serving(self, name: str, version: str, seconds: float = PATIENCE) -> float:
         """Wait until a version serves; return how long that took, in seconds."""
         started = time.monotonic()
         self._wait(lambda: self.model(name)["serving_version"] == version, seconds)
@@ -57,11 +56,11 @@ class LocalServer:
         """End it."""
         self.client.close()
         self._server.should_exit = True
-        self._thread.join(_SECONDS)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         self._listener.close()
 
-    def _wait(self, condition: Any, seconds: float = _SECONDS) -> None:
+    def _wait(self, condition: Any, seconds: float = PATIENCE) -> None:
         until = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < until, self.client.get("/health").text

@@ -17,7 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-_START_SECONDS = 90.0
+from tests.support.patience import PATIENCE
+
 _STOP_SECONDS = 10.0
 
 
@@ -80,14 +81,14 @@ class MlflowServer:
             process.wait(_STOP_SECONDS)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(_STOP_SECONDS)
+        process.wait(PATIENCE)
 
     def kill(self) -> None:
         """End it and its workers at once, in the middle of whatever they do."""
         process, self._process = self._process, None
         if process is not None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(_STOP_SECONDS)
+            process.wait(PATIENCE)
 
     def freeze(self) -> None:
         """Let it hang: connections are taken, nothing is answered."""
@@ -106,7 +107,7 @@ class MlflowServer:
         os.killpg(self._process.pid, number)
 
     def _wait(self) -> None:
-        until = time.monotonic() + _START_SECONDS
+        until = time.monotonic() + PATIENCE
         with httpx.Client(trust_env=False, timeout=5) as client:
             while True:
                 assert self._process is not None

@@ -8,9 +8,10 @@ from services.engine.engine import Engine
 from services.engine.messages import PredictRequest, PredictResult
 from services.engine.status import ModelStatus
 from tests.support.number_family import NumberFamily, Shelves
+from tests.support.patience import PATIENCE
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until a condition holds."""
     for _ in range(int(seconds * 200)):
         if condition():

@@ -21,8 +21,8 @@ import psycopg
 import pytest
 
 from tests.support.mlflow_server import free_port
+from tests.support.patience import PATIENCE
 
-_START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _USER, _PASSWORD = "slipway", "tops3cret"
 
@@ -84,7 +84,7 @@ class PostgresServer:
                 start_new_session=True,
                 **self._as_user(),
             )
-        until = time.monotonic() + _START_SECONDS
+        until = time.monotonic() + PATIENCE
         while True:
             assert process.poll() is None, self.log()
             with suppress(psycopg.OperationalError):
@@ -122,7 +122,7 @@ class PostgresServer:
             "--no-sync",
         ]  # fmt: skip
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_START_SECONDS, **self._as_user()
+            command, capture_output=True, text=True, timeout=PATIENCE, **self._as_user()
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -145,7 +145,7 @@ class PostgresServer:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(_STOP_SECONDS)
+            process.wait(PATIENCE)
 
 
 def programs() -> Path | None:

@@ -10,8 +10,7 @@ import redis
 
 from services.cli.supervisor.redis import server
 from tests.support.mlflow_server import free_port
-
-_START_SECONDS = 30.0
+from tests.support.patience import PATIENCE
 
 
 class RedisServer:
@@ -35,7 +34,7 @@ class RedisServer:
             "--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction",
         )  # fmt: skip
         self.process = subprocess.Popen([str(server()), *options], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + _START_SECONDS
+        until = time.monotonic() + PATIENCE
         with redis.Redis.from_url(self.url) as client:
             while True:
                 try:
@@ -48,7 +47,7 @@ class RedisServer:
     def kill(self) -> None:
         """End it at once, as `kill -9` does."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
 
 @contextmanager

@@ -16,11 +16,10 @@ from typing import Any
 import httpx
 
 from services.core.settings import Settings
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
-_SECONDS = 30.0
 # The first look at a registry imports MLflow, and the first model its library.
-_READY_SECONDS = 120.0
 
 
 class Server:
@@ -61,7 +60,7 @@ class Server:
     def wait_ready(self) -> None:
         """Wait until the models may be asked."""
         self.event("Application startup complete.")
-        until = time.monotonic() + _READY_SECONDS
+        until = time.monotonic() + PATIENCE
         with self.client() as client:
             while not client.get("/health/ready").is_success:
                 assert time.monotonic() < until, "".join(self.lines[-50:])
@@ -69,7 +68,7 @@ class Server:
 
     def event(self, name: str, **fields: Any) -> dict[str, Any]:
         """Wait for a log entry with this event and these fields, and return it."""
-        until = time.monotonic() + _SECONDS
+        until = time.monotonic() + PATIENCE
         with self._changed:
             while True:
                 for entry in self.entries():
@@ -86,11 +85,11 @@ class Server:
 
     def connect(self) -> socket.socket:
         """Open a connection of one's own."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=_SECONDS)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def client(self) -> httpx.Client:
         """Return a client; the caller closes it."""
-        return httpx.Client(base_url=self.url, timeout=_SECONDS)
+        return httpx.Client(base_url=self.url, timeout=PATIENCE)
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send a signal."""
@@ -98,8 +97,8 @@ class Server:
 
     def wait(self) -> int:
         """Wait for the end; return the exit code."""
-        code = self.process.wait(_SECONDS)
-        self._reader.join(_SECONDS)
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         return code
 
     def stop(self) -> None:
@@ -112,7 +111,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._reader.join(_SECONDS)
+        self._reader.join(PATIENCE)
         if self.process.stdout is not None:
             self.process.stdout.close()
 

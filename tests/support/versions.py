@@ -223,6 +223,10 @@ _MAKERS: dict[str, Callable[[Shelf], str]] = {
     "own-worse": lambda shelf: _own(shelf, upside_down=True),
     "slow": lambda shelf: _pyfunc(shelf, _slow),
     "broken": lambda shelf: _pyfunc(shelf, lambda table: 1 / 0),
+    # Fails at rows that are longer than 1,000.
+    "fragile": lambda shelf: _pyfunc(
+        shelf, lambda table: 1 / 0 if (table["length"] > 1000).any() else table["length"]
+    ),
     "endless": lambda shelf: _pyfunc(shelf, lambda table: table["length"] / 0.0),
 }
 

@@ -19,10 +19,10 @@ from services.training.pool import Pool, Task
 from services.training.sweep import SweepResult, sweep
 from services.training.trials import Trial
 from tests.conftest import MakeSettings
+from tests.support.patience import PATIENCE
 from tests.training.store import client
 from tests.training.toy import SIGNATURE
 
-_SECONDS = 60.0
 FOUND = discover()["tabular"]
 assert isinstance(FOUND, TrainableFamily)
 FAMILY = FOUND
@@ -148,6 +148,6 @@ def test_a_process_ends_when_the_one_that_started_it_is_gone(settings: Settings)
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(json.dumps(start) + "\n")
     process.stdin.close()
-    assert process.wait(_SECONDS) == 0
+    assert process.wait(PATIENCE) == 0
     assert process.stdout.read() == ""
     process.stdout.close()

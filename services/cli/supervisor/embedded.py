@@ -12,12 +12,14 @@ from pathlib import Path
 import httpx
 
 from services.cli.supervisor import redis
+from services.cli.supervisor.metrics import told
 from services.cli.supervisor.places import LOCAL, check_free, log_of
 from services.cli.supervisor.program import Program
 from services.cli.supervisor.redis import REDIS
 from services.cli.supervisor.workers import worker_programs
 from services.core import embedded
 from services.core.errors import ConfigurationError
+from services.core.metering.sharing import VARIABLE
 from services.core.settings import Settings
 
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared, not listened on
@@ -30,15 +32,26 @@ GATEWAY, LEDGER, MLFLOW, SEED = "gateway", "ledger", "mlflow", "demo models"
 
 
 def programs(
-    settings: Settings, *, mlflow: bool, seed: bool, workers: bool = True
+    settings: Settings,
+    *,
+    mlflow: bool,
+    seed: bool,
+    workers: bool = True,
+    metrics: Path | None = None,
 ) -> list[Program]:
     """Return what to run, the gateway first.
+
+    Args:
+        metrics: folder in which our processes keep their metrics; None: in their memory.
 
     Raises:
         ConfigurationError: a program is not installed, or its port is taken.
     """
     # Options of the command line are in the settings only.
     environment = os.environ | {"HOST": settings.host, "PORT": str(settings.port)}
+    # MLflow uses the same library, and is not one of ours.
+    environment.pop(VARIABLE, None)
+    measured = {} if metrics is None else told(metrics)
     helpers: list[Program] = []
     if mlflow:
         helpers.append(_mlflow(settings, environment))
@@ -47,14 +60,15 @@ def programs(
     if mlflow and seed:
         helpers.append(_seed(environment))
     if ships(settings):
-        helpers.append(_ledger(settings, environment))
+        helpers.append(_ledger(settings, environment | measured))
         environment["LEDGER_SHIPPER"] = "off"
     if workers and settings.jobs:
         # After the gateway: what they import would hold up its start.
         after = [GATEWAY, *(one.name for one in helpers if one.name == REDIS)]
-        helpers += reversed(worker_programs(settings, environment, tuple(after)))
+        made = worker_programs(settings, environment | measured, tuple(after))
+        helpers += reversed(made)
     # Stopped in this order: what uses the others goes before them.
-    return [_gateway(settings, environment), *reversed(helpers)]
+    return [_gateway(settings, environment | measured), *reversed(helpers)]
 
 
 def mlflow_address(settings: Settings) -> str:

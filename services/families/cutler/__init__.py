@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from services.families._picture_packing import PicturePacking
 from services.families.base import Artifact, Family, Model
 from services.families.cutler import packed
+from services.families.cutler.judging import MaskJudging
 from services.families.cutler.schema import SegmentationInput
 
 if TYPE_CHECKING:
     from services.core.settings import Settings
 
 
-class CutlerFamily(PicturePacking, Family):
+class CutlerFamily(PicturePacking, MaskJudging, Family):
     """Serves CutLER checkpoints and the bundled segmenter."""
 
     name = "cutler"

@@ -6,6 +6,7 @@ from services.gateway.routes import (
     asynchronous,
     batch,
     deployments,
+    drift,
     experiments,
     images,
     inference,
@@ -41,6 +42,7 @@ def install_routes(app: FastAPI) -> None:
         kserve,
         scoring,
         deployments,
+        drift,
     ):
         app.include_router(group.router)
     predictions.install(app)

@@ -11,7 +11,13 @@ from services.core.errors import CheckpointError, NotFoundError, SlipwayError
 from services.core.settings import Settings
 from services.core.signature import Signature
 from services.gateway import examples, listing
-from services.gateway.dependencies import get_desk, get_engine, get_families, get_settings
+from services.gateway.dependencies import (
+    get_desk,
+    get_engine,
+    get_families,
+    get_quality,
+    get_settings,
+)
 from services.gateway.json_body import read_object
 from services.gateway.openapi import error_responses, json_body
 from services.gateway.parameters import Name
@@ -78,6 +84,7 @@ async def one_model(request: Request, name: Name) -> ModelDetails:
             "input": None
             if family is None
             else listing.input_form(family.field, family.takes, signature),
+            "quality": await get_quality(request).of(name),
             "stale": record.stale,
         }
     )

@@ -1,5 +1,6 @@
 """Predictions on record: looking them up, and saying what was right or wrong about them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -7,20 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from services.core.errors import InvalidInputError
 from services.gateway import examples, job_listing, prediction_filters, recorded
-from services.gateway.dependencies import get_ledger
-from services.gateway.feedback import check, keep
+from services.gateway.dependencies import get_families, get_ledger
+from services.gateway.feedback import check, compare, keep
+from services.gateway.feedback_bulk import Bulk, read_items
 from services.gateway.job_documents import document
 from services.gateway.json_body import read_object
 from services.gateway.ledger_desk import LedgerDesk
-from services.gateway.openapi import error_responses, json_body
+from services.gateway.openapi import error_responses, feedback_items, json_body
+from services.gateway.quality_desk import QualityDesk
 from services.gateway.schemas_predictions import (
     FeedbackList,
     FeedbackRequest,
+    FeedbackResults,
     Prediction,
     PredictionList,
     Status,
@@ -36,7 +40,10 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    quality: QualityDesk = app.state.quality
+    quality.start()
     yield
+    await quality.close()
     desk: LedgerDesk = app.state.ledger_desk
     await desk.close()
 
@@ -54,7 +61,9 @@ PredictionId = Annotated[UUID, Path(description="What `X-Prediction-ID` of the a
 
 def install(app: FastAPI) -> None:
     """Add the routes, and the desk that they ask."""
-    app.state.ledger_desk = LedgerDesk(app.state.settings)
+    state = app.state
+    state.ledger_desk = LedgerDesk(state.settings)
+    state.quality = QualityDesk(state.settings, state.families, state.ledger_desk, state.metrics)
     app.include_router(router)
 
 
@@ -114,6 +123,12 @@ async def predictions(request: Request, filters: Annotated[Filters, Query()]) ->
     return PredictionList.model_validate(page or {"predictions": [], "next": None})
 
 
+@router.api_route("/predictions/feedback", methods=["GET", "PUT"], include_in_schema=False)
+async def no_such_method() -> Response:
+    """Say that the address takes no such method: else `feedback` would count as an id."""
+    raise HTTPException(405, headers={"Allow": "POST"})
+
+
 @router.get(
     "/predictions/{id}",
     response_model=Prediction,
@@ -135,6 +150,22 @@ async def prediction(request: Request, id: PredictionId) -> Response | dict[str,
 
 
 @router.post(
+    "/predictions/feedback",
+    responses=error_responses(400, 408, 413, 415, 422, 503),
+    response_model_exclude_unset=True,
+    openapi_extra=feedback_items(examples.FEEDBACK_ITEMS),
+    summary="Say what was right or wrong about many predictions",
+)
+async def many_feedbacks(request: Request) -> FeedbackResults:
+    """Up to 1,000 items: a JSON list, or lines of JSON (`application/x-ndjson`). Each is kept or
+    refused by itself, and all that are kept are on disk before the answer.
+    """
+    bulk = Bulk(get_ledger(request), get_families(request), await read_items(request))
+    await bulk.keep()
+    return FeedbackResults.model_validate(bulk.shown())
+
+
+@router.post(
     "/predictions/{id}/feedback",
     status_code=201,
     responses={
@@ -146,15 +177,17 @@ async def prediction(request: Request, id: PredictionId) -> Response | dict[str,
 )
 async def feedback(request: Request, response: Response, id: PredictionId) -> FeedbackList:
     """It is on disk before the answer, and goes onto the prediction's trace in MLflow once, in the
-    order of arrival, however early it comes.
+    order of arrival, however early it comes. What was `expected` is compared with the answer, and
+    counts towards the quality of the version.
     """
     body = validated(FeedbackRequest, await read_object(request))
     check(body)
-    desk = get_ledger(request)
-    await desk.find(str(id))
-    stored, new = await desk.write(partial(keep, prediction_id=str(id), body=body))
-    response.status_code = 201 if new else 200
-    return FeedbackList.model_validate({"feedback": [recorded.entry(one) for one in stored]})
+    desk, families = get_ledger(request), get_families(request)
+    found = await desk.find(str(id))
+    said = await asyncio.to_thread(compare, desk, families, found.record, body)
+    kept = await desk.write(partial(keep, families=families, said=said))
+    response.status_code = 201 if kept.new else 200
+    return FeedbackList.model_validate(kept.shown())
 
 
 async def _watched(request: Request, id: str) -> Response:

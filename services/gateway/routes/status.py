@@ -48,6 +48,7 @@ _ENDPOINTS = {
     "ready": "GET /health/ready",
     "metrics": "GET /metrics",
     "metrics_summary": "GET /metrics/summary",
+    "drift": "GET /drift/status",
     "openapi": "GET /openapi.json",
 }
 
@@ -134,4 +135,6 @@ async def metrics(request: Request) -> Response:
     if watch is not None:
         # What is read from the database shall be of now, if that does not take long.
         await asyncio.to_thread(watch.look, _SCRAPE_PATIENCE)
-    return Response(get_metrics(request).exposition(), media_type=CONTENT_TYPE)
+    # Some ten milliseconds, in which requests go on.
+    content = await asyncio.to_thread(get_metrics(request).exposition)
+    return Response(content, media_type=CONTENT_TYPE)

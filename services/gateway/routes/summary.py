@@ -1,15 +1,16 @@
 """The metrics for people: `GET /metrics/summary`."""
 
+import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 
 from services import __version__
 from services.gateway.dependencies import get_metrics
-from services.gateway.schemas_summary import MetricsSummary, RecentRates
-from services.monitoring.recent import Recent
+from services.gateway.schemas_summary import MetricsSummary
+from services.monitoring.rates import Rates
+from services.monitoring.series import Series
 from services.monitoring.summary import started, summary
 
 router = APIRouter(tags=["status"])
@@ -17,37 +18,28 @@ router = APIRouter(tags=["status"])
 
 @router.get("/metrics/summary", summary="The metrics in a few numbers")
 async def metrics_summary(request: Request) -> MetricsSummary:
-    """Requests by route, predictions by model and version, cache, rejections and memory.
+    """Requests by route, predictions by model and version, rates, queues, quality and memory.
 
     All of it is read from the metrics that `GET /metrics` shows.
     """
-    families = list(get_metrics(request).registry.collect())
-    found = summary(families)
-    now, began = time.time(), started(families)
+    registry = get_metrics(request).registry
+    series = await asyncio.to_thread(lambda: Series(registry.collect()))
+    now, began = time.time(), started(series)
+    recent = request.app.state.rates.look(time.monotonic(), series)
     return MetricsSummary(
         version=__version__,
         timestamp=_time(now),
         started=None if began is None else _time(began),
         uptime_seconds=None if began is None else now - began,
-        recent=_recent(request.app.state.recent, found),
-        **found,
+        recent=recent,
+        **summary(series),
     )
 
 
 def install(app: FastAPI) -> None:
     """Add the route, and what it remembers between two calls."""
-    app.state.recent = Recent()
+    app.state.rates = Rates()
     app.include_router(router)
-
-
-def _recent(remembered: Recent, found: dict[str, Any]) -> RecentRates | None:
-    totals = {
-        "requests_per_second": found["requests"]["count"],
-        "server_errors_per_second": found["requests"]["server_errors"],
-        "predictions_per_second": found["predictions"]["count"],
-    }
-    rates = remembered.rates(time.monotonic(), totals)
-    return None if rates is None else RecentRates(seconds=rates[0], **rates[1])
 
 
 def _time(seconds: float) -> str:

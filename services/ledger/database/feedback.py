@@ -12,6 +12,8 @@ from services.ledger.database.tables import feedback as table
 
 # Of a rationale, in characters.
 _LONGEST = 1_000_000
+# The source of what follows from an expectation, as nobody said it.
+DERIVED = "slipway"
 
 
 @dataclass(frozen=True, slots=True)

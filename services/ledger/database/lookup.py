@@ -1,10 +1,11 @@
 """Looking up predictions: one by its id, or the newest that fit, page by page."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, TextClause, literal_column, select, text, tuple_
 
-from services.ledger.database.statements import is_sqlite
+from services.ledger.database.statements import is_sqlite, pieces
 from services.ledger.database.tables import UNUSUAL, predictions
 
 Condition = ColumnElement[bool] | TextClause
@@ -42,6 +43,17 @@ def find(connection: Connection, id: str) -> Row | None:
     """Return a prediction, or None where it is not indexed (yet, or any more)."""
     row = connection.execute(select(predictions).where(predictions.c.id == id)).one_or_none()
     return None if row is None else Row(*row)
+
+
+def records(connection: Connection, ids: Iterable[str]) -> dict[str, bytes]:
+    """Return the records of those predictions that are indexed, by id."""
+    found: dict[str, bytes] = {}
+    for piece in pieces(ids):
+        rows = connection.execute(
+            select(predictions.c.id, predictions.c.record).where(predictions.c.id.in_(piece))
+        )
+        found.update((row.id, bytes(row.record)) for row in rows)
+    return found
 
 
 def recent(

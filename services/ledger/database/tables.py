@@ -180,6 +180,40 @@ feedback = Table(
     Index("ix_feedback_open", "number", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
 )
 
+# What the last look at a version found: whether what it is asked now is like its baseline.
+drift_states = Table(
+    "drift_states",
+    metadata,
+    Column("model", String(256), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    # At the last look; NULL: it holds none that is looked at.
+    Column("stage", String(16)),
+    Column("checked", BigInteger, nullable=False),
+    Column("verdict", String(24), nullable=False),
+    Column("score", Double),
+    Column("samples", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    # When the drift began that there is now.
+    Column("since", BigInteger),
+    # The verdict that MLflow's tag says; NULL: it has none yet.
+    Column("told", String(24)),
+    Column("report", JsonText, nullable=False),
+)
+
+# Every look that found something new, of each version the last few hundred.
+drift_history = Table(
+    "drift_history",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
+    Column("model", String(256), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("checked", BigInteger, nullable=False),
+    Column("verdict", String(24), nullable=False),
+    Column("score", Double),
+    Column("samples", Integer, nullable=False),
+    Index("ix_drift_history_version", "model", "version", "number"),
+)
+
 # Counters that outlive a process: `traces_sent`, `traces_thinned`, `rows_stored`, ...
 totals = Table(
     "totals",

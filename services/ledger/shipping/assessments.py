@@ -12,7 +12,7 @@ import orjson
 
 from services.core.errors import InvalidInputError, NotFoundError
 from services.core.settings import Settings
-from services.ledger.database.feedback import Feedback
+from services.ledger.database.feedback import DERIVED, Feedback
 from services.ledger.records import trace_id
 from services.ledger.shipping.destination import Destination
 from services.ledger.shipping.posting import error_of, http_client, passing
@@ -100,7 +100,10 @@ def assessment(feedback: Feedback) -> dict[str, Any]:
     found: dict[str, Any] = {
         "assessment_id": _name(feedback),
         "assessment_name": feedback.name,
-        "source": {"source_type": "HUMAN", "source_id": feedback.source or _NOBODY},
+        "source": {
+            "source_type": "CODE" if feedback.source == DERIVED else "HUMAN",
+            "source_id": feedback.source or _NOBODY,
+        },
         "create_time": time,
         "last_update_time": time,
         "metadata": {_ID: feedback.id},

@@ -18,6 +18,7 @@ from services.cli.supervisor.workers import BEAT, QUEUES
 from services.core.settings import Settings
 from tests.conftest import MakeSettings
 from tests.support.mlflow_server import free_port
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,7 +27,8 @@ WORKERS = [f"worker-{queue}" for queue in QUEUES]
 
 
 def started(settings: Settings, **options: bool) -> dict[str, Program]:
-    found = programs(settings, **{"mlflow": False, "seed": False, **options})
+    given: dict[str, Any] = {"mlflow": False, "seed": False, **options}
+    found = programs(settings, **given)
     return {program.name: program for program in found}
 
 
@@ -114,7 +116,7 @@ def test_beside_somebody_elses_mlflow_the_shipper_runs_too(tmp_path: Path) -> No
     finally:
         running.send_signal(signal.SIGTERM)
         try:
-            code = running.wait(60)
+            code = running.wait(PATIENCE)
         finally:
             running.kill()
     assert code == 0, (tmp_path / "log").read_text()

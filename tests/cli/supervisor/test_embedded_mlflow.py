@@ -26,10 +26,10 @@ from tests.conftest import settings_for_tests
 from tests.ledger.journals import record
 from tests.ledger.shipping.storing import NOON, exhaust, opened, runs_of
 from tests.support.mlflow_server import free_port
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
-_START_SECONDS = 90.0
 _STOP_SECONDS = 10.0
 _MOST_BYTES = 500 * 1000 * 1000
 
@@ -50,7 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        until = time.monotonic() + _START_SECONDS
+        until = time.monotonic() + PATIENCE
         while True:
             assert process.poll() is None
             with suppress(httpx.HTTPError):
@@ -71,7 +71,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings,
             process.wait(_STOP_SECONDS)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(_STOP_SECONDS)
+        process.wait(PATIENCE)
 
 
 def processes(session: int) -> list[int]:

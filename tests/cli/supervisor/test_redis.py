@@ -18,6 +18,7 @@ from services.core.errors import ConfigurationError
 from tests.cli.supervisor.test_supervisor import until
 from tests.conftest import MakeSettings
 from tests.support.mlflow_server import free_port
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ async def running(program: Program) -> AsyncIterator[Running]:
 
 
 async def until_ready(program: Program) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (program.ready is not None and await program.ready()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

@@ -16,13 +16,13 @@ import pytest
 from services.core.settings import Settings
 from services.jobs.names import QUEUES
 from tests.support.mlflow_server import free_port
+from tests.support.patience import PATIENCE
 from tests.support.pictures import blobs_as
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 _SECONDS = 180.0
-_STOP_SECONDS = 90.0
 
 
 class Run:
@@ -58,14 +58,15 @@ class Run:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "services.cli", *arguments],
-            cwd=self._folder, env=self._environment, capture_output=True, text=True, timeout=60,
+            cwd=self._folder, env=self._environment, capture_output=True, text=True,
+            timeout=PATIENCE,
         )  # fmt: skip
 
     def stop(self) -> list[int]:
         """Ask it to end; return the processes that it leaves behind."""
         mine = tree(self.process.pid)
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(_STOP_SECONDS) == 0, self.said()
+        assert self.process.wait(PATIENCE) == 0, self.said()
         return [pid for pid in mine if alive(pid)]
 
     def said(self) -> str:
@@ -118,7 +119,7 @@ def running(folder: Path, environment: dict[str, str], *options: str) -> Iterato
     finally:
         for pid in tree(run.process.pid) if run.process.poll() is None else []:
             os.kill(pid, signal.SIGKILL)
-        run.process.wait(10)
+        run.process.wait(PATIENCE)
         run.client.close()
 
 

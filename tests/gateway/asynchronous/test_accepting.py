@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import settings_for_tests
 from tests.gateway.asynchronous.conftest import families, later
 from tests.support.local import LocalServer, serving
+from tests.support.patience import PATIENCE
 from tests.support.pictures import blobs_as
 from tests.support.redis_server import RedisServer
 
@@ -143,7 +144,7 @@ def test_an_id_of_ones_own(client: httpx.Client) -> None:
 def test_an_id_that_is_on_record(client: httpx.Client) -> None:
     """It was predicted at once, so it cannot be made again."""
     made = client.post("/predict", json={"features": [1, 2]}).headers["X-Prediction-ID"]
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while made not in client.get("/predictions?model=adder").text:
         assert time.monotonic() < until
         time.sleep(0.1)

@@ -10,6 +10,7 @@ import httpx
 from tests.conftest import settings_for_tests
 from tests.gateway.asynchronous.conftest import families
 from tests.support.local import serving
+from tests.support.patience import PATIENCE
 from tests.support.redis_server import RedisServer
 
 COUNTED = 'predictions_total{mode="sync",model="adder",status="timeout",version="none"} 1.0'
@@ -52,7 +53,7 @@ def test_without_redis(tmp_path: Path) -> None:
 
 def canceled(client: httpx.Client, id: str) -> bool:
     """Wait until a prediction has ended; return whether it was canceled."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while True:
         body: dict[str, Any] = client.get(f"/predictions/{id}").json()
         if body["status"] != "starting":

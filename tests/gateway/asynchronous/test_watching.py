@@ -15,6 +15,7 @@ from services.jobs.submission import NewWork
 from services.jobs.sync import JobStore
 from tests.gateway.asynchronous.conftest import later
 from tests.support.local import LocalServer
+from tests.support.patience import PATIENCE
 from tests.support.pictures import blobs_as
 
 PNG = blobs_as("PNG")
@@ -175,7 +176,7 @@ def test_streams_are_bounded(
         # Silence is broken now and then.
         assert any(line.startswith(":") for line in lines[0])
     # Whoever leaves makes room.
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while server.app.state.event_streams:
         assert time.monotonic() < until
         time.sleep(0.05)

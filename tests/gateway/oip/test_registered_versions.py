@@ -32,7 +32,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
         )
         found = {name: one for name, one in discover().items() if name in ("tabular", "pyfunc")}
         with serving(settings, found, ready=False) as server:
-            server.wait_serving(NAME, "1", 60)
+            server.wait_serving(NAME, "1")
             yield server
     finally:
         mlflow.stop()

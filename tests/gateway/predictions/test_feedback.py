@@ -76,9 +76,9 @@ def test_the_first_words_about_a_prediction(client: httpx.Client) -> None:
 
 def test_a_judgement_and_what_would_have_been_right(client: httpx.Client) -> None:
     prediction_id = predict(client)
-    both = say(client, prediction_id, value=4, expected={"label": "two"})
+    both = say(client, prediction_id, value=4, expected=2.5)
     assert [(one["name"], one["kind"], one["value"]) for one in both] == [
-        ("feedback", "feedback", 4), ("expected", "expectation", {"label": "two"})
+        ("feedback", "feedback", 4), ("expected", "expectation", 2.5)
     ]  # fmt: skip
     (third,) = say(client, prediction_id, expected=[1, None, "x"], name="mask")
     assert (third["name"], third["kind"]) == ("mask", "expectation")

@@ -11,6 +11,7 @@ from services.core.settings import Settings
 from services.gateway import prediction_filters
 from tests.gateway.predictions.conftest import Serve, opened
 from tests.ledger.database.made import NOON, fill, record
+from tests.support.patience import PATIENCE
 
 _SUMMARY = {
     "id", "status", "model", "version", "stage", "mode", "caller", "request_id", "created_at",
@@ -199,7 +200,7 @@ def test_what_the_shipper_indexes_is_listed_soon(serve: Serve, settings: Setting
 
     client = serve(settings.model_copy(update={"ledger_shipper": "thread"})).client
     prediction_id = predict(client)
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not listed(client, ""):
         assert time.monotonic() < until
         time.sleep(0.05)

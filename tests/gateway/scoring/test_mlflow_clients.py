@@ -20,6 +20,7 @@ from tests.conftest import settings_for_tests
 from tests.gateway.test_own_models import as_a_user
 from tests.support.local import LocalServer, serving
 from tests.support.mlflow_server import MlflowServer
+from tests.support.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.slow,
@@ -233,7 +234,7 @@ def client_for(server: LocalServer, name: str = "") -> Any:
 
 def test_the_scoring_client(server: LocalServer, folder: Path) -> None:
     client = client_for(server)
-    client.wait_server_ready(timeout=10)
+    client.wait_server_ready(timeout=PATIENCE)
     assert client.get_version().count(".") >= 2
     people = table(folder, "customers")
     assert people["income"].isna().any()

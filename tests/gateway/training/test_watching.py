@@ -16,6 +16,7 @@ from services.ledger.database.job_rows import (
 )
 from tests.gateway.training.worker import HISTORY, PROGRESS, RESULT, Worker, accepted
 from tests.support.jobs_stand import Stand
+from tests.support.patience import PATIENCE
 
 
 def test_a_status_is_found_by_either_name(client: httpx.Client) -> None:
@@ -129,7 +130,7 @@ def test_who_waits_is_answered_when_it_is_done(
     before = client.get("/train/jobs?family=sentiment").json()["total_count"]
 
     def work() -> None:
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             found = client.get("/train/jobs?family=sentiment").json()
             if found["total_count"] > before:

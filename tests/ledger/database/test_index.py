@@ -15,6 +15,7 @@ from services.ledger.database.tables import SENT, predictions
 from services.ledger.database.tables import minutes as minutes_table
 from services.ledger.records import Record, parse
 from tests.ledger.database.made import NOON, Segment, fill, record
+from tests.support.patience import PATIENCE
 
 SEGMENT = Segment()
 
@@ -172,7 +173,7 @@ def test_two_processes_at_once_count_each_record_once(settings: Settings) -> Non
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(PATIENCE)
     assert [process.exitcode for process in processes] == [0, 0]
     database = open_database(settings)
     assert counted(database) == (1500, 1500)
@@ -195,7 +196,7 @@ def test_a_killed_process_leaves_whole_chunks(settings: Settings) -> None:
         process.start()
         time.sleep(pause)
         process.kill()
-        process.join(30)
+        process.join(PATIENCE)
         rows, known = counted(database)
         with database.reading() as connection:
             assert rows == known == index.progress(connection, SEGMENT.writer, 1).records

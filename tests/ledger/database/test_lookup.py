@@ -164,9 +164,12 @@ def test_a_page_of_a_hundred_thousand_rows_is_quick(database: Database) -> None:
     for named in [{}, *one, {"model": "rare", "version": "1"}, {"model": "m1", "status": "failed"}]:
         for before in (None, middle):
             best = 9.0
-            for _ in range(5):
+            # The quickest of some: whatever else the machine does can only add to it.
+            for _ in range(25):
                 begun = time.perf_counter()
                 with database.reading() as connection:
                     lookup.recent(connection, limit=100, before=before, **named)
                 best = min(best, time.perf_counter() - begun)
+                if best < 0.020:
+                    break
             assert best < 0.020, named

@@ -16,6 +16,7 @@ from services.ledger.database.job_tables import jobs
 from services.ledger.database.migrations import FOLDER, REVISIONS, upgrade
 from services.ledger.database.opening import Database, open_database
 from services.ledger.places import Places
+from tests.support.patience import PATIENCE
 
 
 def test_the_tables_are_those_of_the_code(database: Database) -> None:
@@ -94,7 +95,7 @@ def test_opening_again_needs_no_alembic(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         ).stdout.strip()
         for _ in range(2)
     ]

@@ -8,7 +8,7 @@ from services.core.errors import LedgerUnavailableError
 
 # Every revision, the oldest first. Here and not read from the files, so that opening a database
 # that is as it should be does not import alembic (a third of a second).
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003", "0004")
 FOLDER = Path(__file__).parent
 _TABLE = "alembic_version"
 
