@@ -30,7 +30,7 @@ def length(function: Function) -> int:
     return lines
 
 
-@pytest.mark.parametrize("folder", ["services", "benchmarks", "tests"])
+@pytest.mark.parametrize("folder", ["services", "benchmarks", "monitoring", "tests"])
 def test_files_are_short(folder: str) -> None:
     counts = {
         str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines())
@@ -39,7 +39,7 @@ def test_files_are_short(folder: str) -> None:
     assert not {name: lines for name, lines in counts.items() if lines > LONGEST_FILE}
 
 
-@pytest.mark.parametrize("folder", ["services", "benchmarks"])
+@pytest.mark.parametrize("folder", ["services", "benchmarks", "monitoring"])
 def test_functions_are_short(folder: str) -> None:
     found = {
         f"{file.relative_to(ROOT)}:{function.lineno} {function.name}": length(function)

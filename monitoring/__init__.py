@@ -1,0 +1,1 @@
+"""What is watched, and how: rules and runbooks for Prometheus, dashboards for Grafana."""

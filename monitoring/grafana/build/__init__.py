@@ -1,0 +1,1 @@
+"""Builds the dashboards' JSON; `python -m monitoring.grafana.build` writes it."""
