@@ -4,25 +4,23 @@ Whoever asks gets what was seen last and waits for nothing longer than he says: 
 nor Redis holds up `/health` or `/metrics`.
 """
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from services.core.errors import SlipwayError
-from services.core.logging import get_logger
 from services.core.settings import Settings
 from services.jobs.names import QUEUES
+from services.ledger.glimpse import Glimpse
 
 if TYPE_CHECKING:
     from services.ledger.database.job_upkeep import Depth
-    from services.ledger.database.opening import Database
     from services.ledger.database.workers import Check, Worker
     from services.ledger.questions import Connection
 
-_log = get_logger(__name__)
 # Seconds. What is younger is not looked at again.
 _KEPT = 5.0
 # A worker says that it is there every few seconds; the beat has looked around every half minute.
@@ -65,72 +63,26 @@ class Sight:
         return 0 if depth is None else depth.waiting
 
 
-class JobWatch:
-    """Looks when it is asked, at most every few seconds. Threads may share it."""
+class JobWatch(Glimpse[Sight]):
+    """Looks when it is asked, at most every few seconds. Threads may share it.
+
+    Where the database is away, what it said last stays, and `database` is False.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._changed = threading.Condition()
-        self._sight = Sight()
-        self._looked_at = float("-inf")
-        self._looking = False
-        self._closed = False
-        self._database: Database | None = None
+        super().__init__(settings, _read, Sight(), kept=_KEPT, forgotten=inf)
 
-    def look(self, patience: float = 0.0) -> Sight:
-        """Return what was seen last; where that is old, have somebody look, and wait so long."""
-        until = time.monotonic() + patience
-        with self._changed:
-            if time.monotonic() - self._looked_at > _KEPT and not self._looking:
-                self._begin()
-            while self._looking and (left := until - time.monotonic()) > 0:
-                self._changed.wait(left)
-            return self._sight
-
-    def close(self) -> None:
-        """Look no more."""
-        with self._changed:
-            self._closed = True
-            database, self._database = self._database, None
-        if database is not None:
-            database.close()
-
-    def _begin(self) -> None:
-        if not self._closed:
-            self._looking = True
-            # A thread for each look: there are few, and none that would have to be ended.
-            threading.Thread(target=self._look, name="job-watch", daemon=True).start()
-
-    def _look(self) -> None:
+    def _found(self) -> Sight:
+        redis = answers(self._settings)
         try:
-            redis = answers(self._settings)
-            try:
-                seen = self._read(redis)
-            except SlipwayError:
-                seen = replace(self._sight, time=time.time(), redis=redis, database=False)
-            with self._changed:
-                self._sight = seen
-        except Exception as error:  # nobody is there to catch it; the next look may go better
-            _log.error("jobs cannot be looked at", error=type(error).__name__)
-        finally:
-            with self._changed:
-                self._looked_at, self._looking = time.monotonic(), False
-                self._changed.notify_all()
+            return replace(super()._found(), redis=redis)
+        except SlipwayError:
+            return replace(self._seen, time=time.time(), redis=redis, database=False)
 
-    def _read(self, redis: bool | None) -> Sight:
-        # Half a second of imports that a gateway does without until somebody asks.
-        from services.ledger.database.opening import open_database
 
-        database = self._database
-        if database is None:
-            database = open_database(self._settings)
-            with self._changed:
-                if self._closed:
-                    database.close()
-                    return self._sight
-                self._database = database
-        with database.reading() as connection:
-            return read(connection, redis)
+def _read(connection: "Connection") -> Sight:
+    """Return what the database says; whoever asked it adds what Redis does."""
+    return read(connection, None)
 
 
 def read(connection: "Connection", redis: bool | None) -> Sight:

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.core.settings import Settings
-from services.jobs import health, watch
+from services.jobs import health
 from services.jobs.collector import JobCollector
 from services.jobs.names import BATCH, INTERACTIVE, QUEUES, TRAINING
 from services.jobs.watch import JobWatch, Sight
@@ -198,7 +198,7 @@ def test_it_looks_again_after_a_while_and_not_before(
 ) -> None:
     first = looking.look(PATIENCE)
     assert looking.look(PATIENCE) is first
-    monkeypatch.setattr(watch, "_KEPT", 0.0)
+    monkeypatch.setattr(looking, "_kept", 0.0)
     everybody(database, INTERACTIVE)
     assert looking.look(PATIENCE).present(INTERACTIVE) == 1
 
